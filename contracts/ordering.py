@@ -1,0 +1,57 @@
+"""What ordering can be asked, and what it tells."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from contracts.values import Address, Amount, Currency, CustomerId, Lines, OrderId, Reason, Token
+from stagepost.messages import Answer, Command, Event
+
+
+class OrderPlaced(Event):
+    """A customer ordered; whoever owns the outcome of orders goes on from here."""
+
+    order_id: OrderId
+    customer_id: CustomerId
+    lines: Lines
+    amount: Amount
+    currency: Currency
+    payment_token: Token
+    ship_to: Address
+
+
+class OrderCancellationRequested(Event):
+    """The customer wants the order no more; it may be too late."""
+
+    order_id: OrderId
+
+
+class ConfirmOrder(Command):
+    """The order is paid and on its way. `cancellation_too_late`: the wish to cancel came after the parcel left."""
+
+    order_id: OrderId
+    cancellation_too_late: bool = Field(default=False, examples=[False])
+
+
+class RejectOrder(Command):
+    """The order cannot be fulfilled; whatever was done for it is undone."""
+
+    order_id: OrderId
+    reason: Reason
+
+
+class OrderConfirmed(Answer, to=ConfirmOrder):
+    """The order ended well."""
+
+    order_id: OrderId
+    customer_id: CustomerId
+    amount: Amount
+    currency: Currency
+
+
+class OrderRejected(Answer, to=RejectOrder):
+    """The order ended without goods and without charge."""
+
+    order_id: OrderId
+    customer_id: CustomerId
+    reason: Reason

@@ -1,0 +1,345 @@
+"""The store, as a port: one way to write (`append`), and the logs that are read.
+
+Two adapters pass one conformance suite: `PostgresStore` and `MemoryStore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+BROKER = "broker"
+"""The channel of outbox rows that the relay publishes; every other channel is a call's `TO`."""
+
+
+class Outcome(StrEnum):
+    """What became of one commit of a batch."""
+
+    KEPT = "kept"
+    CONFLICT = "conflict"
+    DUPLICATE = "duplicate"
+    BEHIND = "behind"
+
+
+class Handled(StrEnum):
+    """What a service did about a message: the outcome that its inbox records."""
+
+    HANDLED = "handled"
+    IGNORED = "ignored"
+    REFUSED = "refused"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A message with everything that is said about it: CloudEvents 1.0 attributes and ours.
+
+    `incarnation` and `position` say where it stands in its source's outbox (0 where it has none:
+    requests, timers, answers to calls). `recipient` is set for commands.
+    """
+
+    id: UUID
+    type: str
+    version: int
+    kind: str
+    source: str
+    key: str
+    correlation: UUID
+    causation: UUID | None
+    body: bytes
+    recipient: str | None = None
+    traceparent: str | None = None
+    incarnation: int = 0
+    position: int = 0
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to be sent. A call goes to the channel of its `TO` and may void earlier calls of its key."""
+
+    id: UUID
+    type: str
+    version: int
+    kind: str
+    key: str
+    body: bytes
+    channel: str = BROKER
+    recipient: str | None = None
+    supersedes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimerSet:
+    """A timer to be set: due `delay` seconds from now by the store's clock."""
+
+    id: UUID
+    type: str
+    version: int
+    key: str
+    body: bytes
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's key for its request, a digest of the request, and the answer to be repeated."""
+
+    key: str
+    fingerprint: bytes
+    response: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one message changes: all of it or nothing.
+
+    `cause` is the message that was handled: its id goes into the inbox, and makes the commit a
+    duplicate if it is there. `clears` names a key whose timers are no longer wanted. `call` is the
+    outbox position of the call that `cause` answers: the commit is a duplicate where nobody waits
+    for that answer any more. `parks` keeps the message as a dead letter; `redrives` is the dead
+    letter that was handled after all. `cursor` and `position` say which of the batch's cursors
+    this message was read with, and where it stands in that log.
+    """
+
+    cause: Envelope
+    handled: Handled = Handled.HANDLED
+    detail: str | None = None
+    events: Sequence[StoredEvent] = ()
+    sends: Sequence[Outgoing] = ()
+    timers: Sequence[TimerSet] = ()
+    clears: str | None = None
+    call: int | None = None
+    parks: bool = False
+    redrives: int | None = None
+    idempotency: Idempotency | None = None
+    cursor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CursorId:
+    """Whose position, in which log."""
+
+    reader: str
+    source: str
+    incarnation: int = 0
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position that a batch moves: from where it is believed to stand, to where the batch ends.
+
+    `hint` is where the broker keeps the last message (its stream sequence): it only saves time.
+    """
+
+    id: CursorId
+    at: int
+    to: int
+    hint: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to relay, consume, call and fire timers for a service, until it expires.
+
+    The epoch grows with every new holder; a write under an older one is refused.
+    """
+
+    name: str
+    holder: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Commits in order, cursors that move with them, and calls to be tried again (position, seconds)."""
+
+    commits: Sequence[Commit] = ()
+    cursors: Sequence[Cursor] = ()
+    retries: Sequence[tuple[int, float]] = ()
+    lease: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch: an outcome per commit, a position per cursor.
+
+    `responses` holds, by commit, the stored idempotency of a duplicate request.
+    """
+
+    outcomes: Sequence[Outcome]
+    cursors: Sequence[int] = ()
+    responses: dict[int, Idempotency] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A stored event with its position in the service's log of all events."""
+
+    position: int
+    recorded_at: datetime
+    event: StoredEvent
+    correlation: UUID | None = None
+    causation: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCall:
+    """A call that waits to be made: the outbox row and how often it was tried."""
+
+    position: int
+    channel: str
+    attempt: int
+    message: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class DueTimer:
+    """A timer whose time has come."""
+
+    message: Envelope
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be handled, or waits behind one of its key.
+
+    `state` is parked (needs a person), waiting (behind a parked one), redrive, done or discarded.
+    """
+
+    id: int
+    state: str
+    reason: str
+    attempts: int
+    parked_at: datetime
+    message: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line of a service's journal: a message that it sent, or one that it handled.
+
+    `direction` is `out` or `in`; `outcome` says what the inbox recorded. Both directions draw
+    their positions from one sequence, so that position order is commit order.
+    """
+
+    direction: str
+    position: int
+    id: UUID
+    type: str
+    kind: str
+    peer: str | None
+    key: str
+    outcome: str | None
+    detail: str | None
+    correlation: UUID
+    causation: UUID | None
+    recorded_at: datetime
+
+
+class Store(Protocol):
+    """A service's own database: its events, outbox, inbox, timers, cursors and dead letters."""
+
+    async def append(self, batch: Batch) -> Appended:
+        """Store a batch in one transaction, and say what became of each commit.
+
+        In order: a commit whose cause is in the inbox (or whose idempotency key is known, or whose
+        call nobody waits for) is a duplicate; one whose events do not follow exactly on what is
+        stored, and kept before it in this batch, is a conflict; one on a key or an aggregate of a
+        commit that failed is behind. What is not kept leaves nothing. Each cursor moves to its
+        `to`, or to just before the first of its commits that was neither kept nor a duplicate;
+        one that does not stand where the batch believes is left alone.
+
+        Raises:
+            Fenced: the lease has passed on. Nothing was written.
+            OutcomeUnknown: ask again with the same batch.
+            StoreUnavailable: nothing was written.
+        """
+        ...
+
+    async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
+        """Return the events of several streams, oldest first; streams without any are left out."""
+        ...
+
+    async def idempotent(self, keys: Collection[str]) -> dict[str, Idempotency]:
+        """Return what was answered under these keys in the last 24 hours."""
+        ...
+
+    async def events(self, after: int, limit: int) -> list[Notification]:
+        """Return events of all streams in the order in which they were committed."""
+        ...
+
+    async def outbox(self, after: int, limit: int) -> list[Envelope]:
+        """Return messages for the broker, by position."""
+        ...
+
+    async def outbox_row(self, position: int) -> Envelope | None:
+        """Return the message for the broker at exactly this position."""
+        ...
+
+    async def due_calls(self, limit: int, busy: Collection[str]) -> tuple[list[PendingCall], float | None]:
+        """Return calls whose time has come, the oldest of each key that is not in `busy`.
+
+        Also returns in how many seconds the next one is due, None where none waits.
+        """
+        ...
+
+    async def due_timers(self, limit: int) -> tuple[list[DueTimer], float | None]:
+        """Return timers that are due, oldest first, and in how many seconds the next one is."""
+        ...
+
+    async def cursors(self, reader: str) -> dict[CursorId, Cursor]:
+        """Return where a reader stands (`at`, `to` and `hint` as stored)."""
+        ...
+
+    async def incarnation(self) -> int:
+        """Return which incarnation of this database the outbox's positions belong to."""
+        ...
+
+    async def raise_incarnation(self, above: int) -> int:
+        """This database was set back: begin a new incarnation, with positions beyond `above`."""
+        ...
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
+        """Take or renew a lease: None while somebody else holds it."""
+        ...
+
+    async def drop_lease(self, lease: Lease) -> None:
+        """Give a lease back, so that nobody has to wait for it to expire."""
+        ...
+
+    async def parked_keys(self) -> set[str]:
+        """Return the keys with dead letters that are not done or discarded."""
+        ...
+
+    async def redrivable(self, limit: int) -> list[DeadLetter]:
+        """Return dead letters to be handled again: asked for, or freed by the one before."""
+        ...
+
+    async def dead_letters(self, after: int, limit: int) -> list[DeadLetter]:
+        """Return dead letters that are not done or discarded."""
+        ...
+
+    async def redrive(self, ids: Collection[int]) -> int:
+        """Ask for dead letters to be handled again; return how many were parked."""
+        ...
+
+    async def discard(self, ids: Collection[int], reason: str) -> int:
+        """Give dead letters up for good; return how many were parked."""
+        ...
+
+    async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
+        """Return what was sent and handled after a position, of one key or of all."""
+        ...
+
+    async def backlog(self) -> dict[str, float]:
+        """Return figures for metrics: outbox_pending, calls_pending, timers_pending, dead_letters."""
+        ...

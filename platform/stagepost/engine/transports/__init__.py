@@ -1,0 +1,99 @@
+"""The transport, as a port: one stream per source, written by its relay alone, read by many.
+
+Every adapter passes one conformance suite: order per source, at least once, resume where the
+reader says, nothing of a foreign writer taken for ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from stagepost.engine.store import Cursor, Envelope
+
+
+class StreamId(NamedTuple):
+    """Which message of a source: its incarnation and its position in the outbox."""
+
+    incarnation: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as it came from the broker; `hint` is where the broker keeps it."""
+
+    message: Envelope
+    hint: int
+
+
+class Publisher(Protocol):
+    """The relay's side: the one writer of a source's stream."""
+
+    async def tail(self) -> StreamId | None:
+        """Return the id of the stream's last message, None where it is empty.
+
+        Raises:
+            ForeignMessage: the last message is not one of ours.
+            TransportUnavailable
+        """
+        ...
+
+    async def publish(self, messages: Sequence[Envelope]) -> None:
+        """Add messages after the tail, in order, all of them or a prefix.
+
+        Each names its predecessor, so that the confirmation of the last proves all.
+
+        Raises:
+            ForeignMessage: the tail was not our last message; call `tail` to see what is there.
+            TransportUnavailable: not confirmed in time; call `tail` to see what arrived.
+        """
+        ...
+
+
+class Subscription(Protocol):
+    """The consumer's side: what the sources of interest say, each in its order."""
+
+    def take(self, limit: int) -> list[Received]:
+        """Return what has arrived, at once; an empty list where nothing has."""
+        ...
+
+    async def behind(self) -> bool:
+        """Tell whether messages that stood in the broker at connect are still to be taken."""
+        ...
+
+    async def close(self) -> None:
+        """Stop reading."""
+        ...
+
+
+class Transport(Protocol):
+    """A connection to a broker for one service."""
+
+    async def publisher(self, source: str) -> Publisher:
+        """Return the writer of this source's stream."""
+        ...
+
+    async def subscribe(
+        self,
+        reader: str,
+        sources: Mapping[str, Collection[str]],
+        cursors: Collection[Cursor],
+        wake: Callable[[], None],
+    ) -> Subscription:
+        """Read these types of messages of these sources, from where the reader's cursors stand.
+
+        What lies at or before a cursor may come again: the reader drops it. `wake` is called when
+        something has arrived.
+        """
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the broker can be reached right now."""
+        ...
+
+    async def close(self) -> None:
+        """Let what is under way end, and disconnect."""
+        ...

@@ -1,0 +1,160 @@
+"""Everything that can go wrong, as one tree.
+
+StagepostError
+    Refused                     a request cannot be granted as things stand; nothing was changed
+        NotFound
+        Conflict
+    BadMessage                  a message that cannot be handled; it is parked with its key
+        UnknownMessage
+        UnknownVersion
+        UnreadableMessage
+        ForgedSource
+    Misuse                      the program is wrong, and says where
+        NotDeclared
+        LoadBeforeChange
+    StoreError
+        OutcomeUnknown          the connection was cut: whether it was stored is not known yet
+        Fenced                  another instance holds the lease now; nothing was written
+        StoreUnavailable
+        SchemaTooNew
+        NotEmpty
+    TransportError
+        TransportUnavailable
+        ForeignMessage          somebody else wrote to a stream that only its owner may write to
+    CallFailed                  the outside world did not answer; the call is tried again
+    BadSettings
+    StackError                  `stagepost up` cannot start, or lost, a part of the stack
+"""
+
+from __future__ import annotations
+
+
+class StagepostError(Exception):
+    """The root: what this library raises on purpose."""
+
+
+class Refused(StagepostError):
+    """The request cannot be granted as things stand. Nothing was changed.
+
+    `pointer` is the JSON pointer of the field at fault, where there is one.
+    """
+
+    status = 409
+    title = "The request conflicts with the current state"
+
+    def __init__(self, detail: str, *, pointer: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+
+
+class NotFound(Refused):
+    """There is no such thing."""
+
+    status = 404
+    title = "Not found"
+
+
+class Conflict(Refused):
+    """It exists already, or has moved on."""
+
+
+class Unprocessable(Refused):
+    """The request is well-formed, but what it asks cannot be."""
+
+    status = 422
+    title = "The request cannot be carried out"
+
+
+class BadMessage(StagepostError):
+    """A message that cannot be handled. It is parked as a dead letter, with its key."""
+
+
+class UnknownMessage(BadMessage):
+    """No contract declares this type."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"no contract here declares the message type {name!r}: "
+            "deploy a release that knows it, then redrive"
+        )
+
+
+class UnknownVersion(BadMessage):
+    """The message is newer than this release."""
+
+    def __init__(self, name: str, version: int, newest: int) -> None:
+        super().__init__(
+            f"{name} has version {version}, this release knows up to {newest}: "
+            "deploy a newer release, then redrive"
+        )
+
+
+class UnreadableMessage(BadMessage):
+    """The body does not fit the contract."""
+
+    def __init__(self, name: str, fault: str) -> None:
+        super().__init__(f"the body of {name} does not fit its contract at {fault}")
+
+
+class ForgedSource(BadMessage):
+    """A message says it comes from somebody who did not send it."""
+
+    def __init__(self, name: str, claimed: str, sender: str) -> None:
+        super().__init__(f"{name} names {claimed!r} as its caller, but {sender!r} sent it")
+
+
+class Misuse(StagepostError):
+    """The program is wrong."""
+
+
+class NotDeclared(Misuse):
+    """A service sends what it does not declare, or does not read what it is sent."""
+
+
+class LoadBeforeChange(Misuse):
+    """A handler changed an aggregate and then asked for one that was not loaded."""
+
+
+class StoreError(StagepostError):
+    """The store could not do as asked."""
+
+
+class OutcomeUnknown(StoreError):
+    """The connection was cut in mid-append: it may have been stored. Ask again under the same ids."""
+
+
+class Fenced(StoreError):
+    """The lease has passed to another instance. Nothing was written."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached. Nothing was written."""
+
+
+class SchemaTooNew(StoreError):
+    """The database was migrated by a newer release than this one."""
+
+
+class TransportError(StagepostError):
+    """The broker could not do as asked."""
+
+
+class TransportUnavailable(TransportError):
+    """The broker cannot be reached, or did not confirm in time."""
+
+
+class ForeignMessage(TransportError):
+    """The tail of our stream is not what we published last."""
+
+
+class CallFailed(StagepostError):
+    """The outside world did not answer, or not with what was agreed. The call is tried again."""
+
+
+class BadSettings(StagepostError):
+    """A setting is missing or wrong; the message names it."""
+
+
+class StackError(StagepostError):
+    """A part of the local stack cannot start, or has ended."""
