@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from contracts.values import OrderId
 from stagepost.messages import Event, Text
-from pydantic import Field
 
 
 class FulfillmentOverdue(Event):

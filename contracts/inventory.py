@@ -20,7 +20,7 @@ class FetchGoods(Command):
 
 
 class ReleaseStock(Command):
-    """Put back what is reserved or fetched, and reserve nothing for (caller, reference) from now on."""
+    """Put back what is reserved or fetched; reserve nothing for (caller, reference) any more."""
 
     order_id: OrderId
 

@@ -27,7 +27,10 @@ class OrderCancellationRequested(Event):
 
 
 class ConfirmOrder(Command):
-    """The order is paid and on its way. `cancellation_too_late`: the wish to cancel came after the parcel left."""
+    """The order is paid and on its way.
+
+    `cancellation_too_late`: the wish to cancel came, but the parcel had left.
+    """
 
     order_id: OrderId
     cancellation_too_late: bool = Field(default=False, examples=[False])

@@ -15,7 +15,9 @@ Sku = Annotated[Id, Field(examples=["red-chair"], description="A stock keeping u
 MAX_QUANTITY = 1_000_000
 MAX_AMOUNT = 10**15
 
-Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY, examples=[2], description="Units, 1 to a million.")]
+Quantity = Annotated[
+    int, Field(ge=1, le=MAX_QUANTITY, examples=[2], description="Units, 1 to a million.")
+]
 Amount = Annotated[
     int, Field(ge=0, le=MAX_AMOUNT, examples=[2598], description="Money in minor units (cents).")
 ]
@@ -40,4 +42,7 @@ class Line(BaseModel):
     quantity: Quantity
 
 
-Lines = Annotated[tuple[Line, ...], Field(min_length=1, max_length=100, examples=[[{"sku": "red-chair", "quantity": 2}]])]
+Lines = Annotated[
+    tuple[Line, ...],
+    Field(min_length=1, max_length=100, examples=[[{"sku": "red-chair", "quantity": 2}]]),
+]

@@ -80,9 +80,7 @@ def to_stored(happened: DomainEvent) -> StoredEvent:
     state = happened.model_dump_json(exclude=_IN_COLUMNS).encode()
     if happened.class_version > 1:
         state = b'{"class_version":%d,%s' % (happened.class_version, state[1:])
-    return StoredEvent(
-        happened.originator_id, happened.originator_version, happened.TOPIC, state
-    )
+    return StoredEvent(happened.originator_id, happened.originator_version, happened.TOPIC, state)
 
 
 def from_stored(stored: StoredEvent) -> DomainEvent:

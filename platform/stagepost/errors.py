@@ -17,6 +17,7 @@ StagepostError
         Fenced                  another instance holds the lease now; nothing was written
         StoreUnavailable
         SchemaTooNew
+        SchemaTooOld
         NotEmpty
     TransportError
         TransportUnavailable
@@ -121,7 +122,7 @@ class StoreError(StagepostError):
 
 
 class OutcomeUnknown(StoreError):
-    """The connection was cut in mid-append: it may have been stored. Ask again under the same ids."""
+    """The connection was cut in mid-append: it may be stored. Ask again under the same ids."""
 
 
 class Fenced(StoreError):
@@ -134,6 +135,10 @@ class StoreUnavailable(StoreError):
 
 class SchemaTooNew(StoreError):
     """The database was migrated by a newer release than this one."""
+
+
+class SchemaTooOld(StoreError):
+    """The database lacks migrations that this release needs."""
 
 
 class TransportError(StagepostError):

@@ -112,14 +112,15 @@ class Timer(Message):
 
 
 class Request(Message):
-    """What somebody asks over HTTP: the beginning of a causation chain. It never leaves its service."""
+    """What somebody asks over HTTP: a causation chain begins. It never leaves its service."""
 
     KIND = Kind.REQUEST
 
 
 class Call(Message):
-    """An HTTP request to the outside world, worked off by the caller with the message's id as its
-    idempotency key, in order per key, until it is answered.
+    """An HTTP request to the outside world, made until it is answered.
+
+    Calls of one key are made in order, each with the message's id as its idempotency key.
 
     `TO` names the world's part (settings say where it is), `PATH` is appended to its URL. A 200
     answer's JSON, together with the call itself, becomes the message `ANSWER`. With `SUPERSEDES`
@@ -214,7 +215,9 @@ def _example_of(examples: list[Any] | None, annotation: object) -> object:
         return examples[0]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return _example(annotation, {})
-    raise TypeError(f"a required field of type {annotation} has no example: add Field(examples=[...])")
+    raise TypeError(
+        f"a required field of type {annotation} has no example: add Field(examples=[...])"
+    )
 
 
 def _first_fault(error: ValueError) -> str:

@@ -39,7 +39,9 @@ class Service:
     @cached_property
     def reads(self) -> frozenset[type[Message]]:
         """What it wants to hear from others: commands to it, and events."""
-        heard = {m for p in self.processes for m in (p.starts_on, *p.listens_to)} | set(self.handlers)
+        heard = {m for p in self.processes for m in (p.starts_on, *p.listens_to)} | set(
+            self.handlers
+        )
         return frozenset(m for m in heard if issubclass(m, Command | Event))
 
     def reads_from(self, source: Service) -> frozenset[type[Message]]:
@@ -47,5 +49,5 @@ class Service:
         return frozenset(
             m
             for m in source.sends
-            if m in self.reads and (m.OWNER == self.name or not issubclass(m, Command))
+            if m in self.reads and (self.name == m.OWNER or not issubclass(m, Command))
         )

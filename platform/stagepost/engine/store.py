@@ -101,7 +101,9 @@ class Commit:
     """What one message changes: all of it or nothing.
 
     `cause` is the message that was handled: its id goes into the inbox, and makes the commit a
-    duplicate if it is there. `clears` names a key whose timers are no longer wanted. `call` is the
+    duplicate if it is there. `checks` are streams that were read but not changed, with the version
+    (0: no such stream) that the decision rests on; they are checked like events, and before them.
+    `clears` names a key whose timers are no longer wanted. `call` is the
     outbox position of the call that `cause` answers: the commit is a duplicate where nobody waits
     for that answer any more. `parks` keeps the message as a dead letter; `redrives` is the dead
     letter that was handled after all. `cursor` and `position` say which of the batch's cursors
@@ -111,6 +113,7 @@ class Commit:
     cause: Envelope
     handled: Handled = Handled.HANDLED
     detail: str | None = None
+    checks: Sequence[tuple[UUID, int]] = ()
     events: Sequence[StoredEvent] = ()
     sends: Sequence[Outgoing] = ()
     timers: Sequence[TimerSet] = ()
@@ -285,7 +288,9 @@ class Store(Protocol):
         """Return the message for the broker at exactly this position."""
         ...
 
-    async def due_calls(self, limit: int, busy: Collection[str]) -> tuple[list[PendingCall], float | None]:
+    async def due_calls(
+        self, limit: int, busy: Collection[str]
+    ) -> tuple[list[PendingCall], float | None]:
         """Return calls whose time has come, the oldest of each key that is not in `busy`.
 
         Also returns in how many seconds the next one is due, None where none waits.
@@ -305,11 +310,18 @@ class Store(Protocol):
         ...
 
     async def raise_incarnation(self, above: int) -> int:
-        """This database was set back: begin a new incarnation, with positions beyond `above`."""
+        """Begin a new incarnation, with positions beyond `above`: this database was set back."""
         ...
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
-        """Take or renew a lease: None while somebody else holds it."""
+        """Take a lease under a new epoch: None while somebody else holds it.
+
+        The same holder gets it at once: after a restart it fences what is left of its former self.
+        """
+        ...
+
+    async def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        """Hold the lease for longer, under its epoch; False where it has passed on."""
         ...
 
     async def drop_lease(self, lease: Lease) -> None:

@@ -6,6 +6,7 @@ reader says, nothing of a foreign writer taken for ours.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -88,6 +89,9 @@ class Transport(Protocol):
         something has arrived.
         """
         ...
+
+    lost: asyncio.Event
+    """Set when the connection was lost, or a delivery skipped: begin again from the cursors."""
 
     @property
     def connected(self) -> bool:

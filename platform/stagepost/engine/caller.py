@@ -1,0 +1,112 @@
+"""The caller: works off outbox rows that are addressed to the outside world.
+
+Calls of one key are made one after the other, those of different keys at once. The message's id is
+the idempotency key, so that trying again is always safe. The answer comes over the desk, like any
+other message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid5
+
+import orjson
+import structlog
+
+from stagepost.engine.calls import Calls
+from stagepost.engine.desk import Desk
+from stagepost.engine.follow import POLL, sleep_until
+from stagepost.engine.items import Item
+from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Store
+from stagepost.engine.telemetry import Metrics
+from stagepost.errors import CallFailed
+from stagepost.messages import Call, CallAnswer, Kind, decode, encode
+
+MAX_CALLS = 64
+"""Calls under way at once."""
+
+FIRST_RETRY, LAST_RETRY = 0.2, 30.0
+"""Seconds before a failed call is made again: doubled each time, up to the last."""
+
+log = structlog.get_logger(__name__)
+
+
+class Caller:
+    """Makes the calls of one service while it holds the lease."""
+
+    def __init__(
+        self, store: Store, calls: Calls, desk: Desk, lease: Lease, metrics: Metrics
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._desk = desk
+        self._lease = lease
+        self._metrics = metrics
+        self._busy: set[str] = set()
+
+    async def run(self, wake: asyncio.Event) -> None:
+        """Call until cancelled: calls under way are given up, and made again by the next holder."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                wake.clear()
+                room = MAX_CALLS - len(self._busy)
+                due, next_in = await self._store.due_calls(room, self._busy) if room else ([], None)
+                for call in due:
+                    self._busy.add(call.message.key)
+                    group.create_task(self._work_off(call, wake))
+                if not due:
+                    await sleep_until(wake, POLL if next_in is None else min(next_in, POLL))
+
+    async def _work_off(self, call: PendingCall, wake: asyncio.Event) -> None:
+        try:
+            await self._answer(call, await self._make(call))
+        except CallFailed as error:
+            self._metrics.called(call.channel, "failed")
+            await self._later(call, error)
+        finally:
+            self._busy.discard(call.message.key)
+            wake.set()
+
+    async def _make(self, call: PendingCall) -> CallAnswer:
+        message = call.message
+        request = decode(message.type, message.version, message.body)
+        assert isinstance(request, Call)
+        answer = await self._calls.post(call.channel, request.PATH, message.body, str(message.id))
+        self._metrics.called(call.channel, "answered")
+        try:
+            return request.ANSWER.model_validate({**orjson.loads(answer), "call": request})
+        except (ValueError, TypeError) as error:
+            raise CallFailed(
+                f"{call.channel} answered {message.type} with what was not agreed: {error}"
+            ) from error
+
+    async def _answer(self, call: PendingCall, answer: CallAnswer) -> None:
+        asked = call.message
+        cause = Envelope(
+            id=uuid5(asked.id, "answer"),
+            type=answer.TYPE,
+            version=answer.VERSION,
+            kind=Kind.ANSWER,
+            source=call.channel,
+            key=asked.key,
+            correlation=asked.correlation,
+            causation=asked.id,
+            body=encode(answer),
+            traceparent=asked.traceparent,
+        )
+        done = asyncio.get_running_loop().create_future()
+        self._desk.put(Item(cause, answer, call=call.position, done=done))
+        await done
+
+    async def _later(self, call: PendingCall, error: CallFailed) -> None:
+        wait = min(FIRST_RETRY * 2**call.attempt, LAST_RETRY)
+        log.warning(
+            "call failed",
+            to=call.channel,
+            type=call.message.type,
+            key=call.message.key,
+            attempt=call.attempt + 1,
+            reason=str(error),
+            again_in=wait,
+        )
+        await self._store.append(Batch(retries=[(call.position, wait)], lease=self._lease))

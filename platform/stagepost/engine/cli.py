@@ -1,0 +1,128 @@
+"""The command line: `stagepost run|up|status|migrate|dead-letters`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from stagepost.engine import operate
+from stagepost.errors import BadSettings, StagepostError
+
+app = App(
+    name="stagepost",
+    help="Services that keep their state as events and never lose a message.",
+    version_flags=["--version"],
+)
+dead_letters = App(name="dead-letters", help="Messages that could not be handled, and their keys.")
+app.command(dead_letters)
+
+Data = Annotated[Path, Parameter(help="Where the stack keeps its data.", env_var="DATA")]
+
+out = Console()
+err = Console(stderr=True)
+
+
+@app.command
+def run(service: str) -> None:
+    """Run one instance of a service, with the settings of the environment (STAGEPOST_...).
+
+    Args:
+        service: its name, such as payments.
+    """
+    import uvloop
+
+    from stagepost.engine.serve import run as serve
+    from stagepost.engine.settings import load_settings
+
+    uvloop.run(serve(service.removeprefix("services."), load_settings()))
+
+
+@app.command
+def up(*, data: Data = operate.DATA) -> int:
+    """Run the whole stack on this machine until Ctrl-C."""
+    from stagepost.engine.stack import up as run_stack
+
+    return asyncio.run(run_stack(data))
+
+
+@app.command
+def status(*, data: Data = operate.DATA) -> None:
+    """Show instances, leases, lags and dead letters of a running stack."""
+    table = Table("service", "url", "holder", "epoch", "lease", "outbox", "calls", "timers", "dead")
+    for row in asyncio.run(operate.status(data)):
+        table.add_row(*row)
+    out.print(table)
+
+
+@app.command
+def migrate(
+    service: str,
+    *,
+    dsn: Annotated[str | None, Parameter(env_var="STAGEPOST_OWNER_DATABASE")] = None,
+) -> None:
+    """Bring the database of a service to what this release needs.
+
+    Args:
+        service: its name, such as payments.
+        dsn: the database, as the owner of its tables.
+    """
+    if dsn is None:
+        raise BadSettings("migrate needs the owner's DSN: --dsn or STAGEPOST_OWNER_DATABASE")
+    applied = asyncio.run(operate.migrate_service(service, dsn))
+    out.print(f"applied {', '.join(applied)}" if applied else "nothing to do")
+
+
+@dead_letters.command(name="list")
+def list_letters(service: str, *, data: Data = operate.DATA) -> None:
+    """List the dead letters of a service."""
+    table = Table("id", "state", "type", "key", "attempts", "parked at", "reason")
+    for letter in asyncio.run(operate.list_letters(data, service)):
+        message = letter.message
+        table.add_row(
+            str(letter.id),
+            letter.state,
+            message.type,
+            message.key,
+            str(letter.attempts),
+            f"{letter.parked_at:%Y-%m-%d %H:%M:%S}",
+            letter.reason,
+        )
+    out.print(table)
+
+
+@dead_letters.command
+def show(service: str, letter: int, *, data: Data = operate.DATA) -> None:
+    """Show one dead letter, with its body."""
+    found = asyncio.run(operate.show_letter(data, service, letter))
+    out.print(found.reason, style="bold")
+    out.print(found.message)
+
+
+@dead_letters.command
+def redrive(service: str, *letters: int, data: Data = operate.DATA) -> None:
+    """Handle dead letters again, and then those that wait behind them."""
+    out.print(f"{asyncio.run(operate.redrive(data, service, letters))} to be handled again")
+
+
+@dead_letters.command
+def discard(service: str, *letters: int, reason: str, data: Data = operate.DATA) -> None:
+    """Give dead letters up for good; those that wait behind them go on."""
+    out.print(f"{asyncio.run(operate.discard(data, service, letters, reason))} given up")
+
+
+def main() -> None:
+    """Run the command line: exit status 1 for what went wrong, 2 for a wrong call."""
+    try:
+        sys.exit(app() or 0)
+    except BadSettings as error:
+        err.print(f"stagepost: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2)
+    except StagepostError as error:
+        err.print(f"stagepost: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)

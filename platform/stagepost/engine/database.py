@@ -1,0 +1,105 @@
+"""PostgreSQL: a pool of connections, and statements that live in `.sql` files by name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+
+from stagepost.errors import Misuse, StoreUnavailable
+
+SQL = Path(__file__).parent / "sql"
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What asyncpg raises when the server cannot be reached, or went away."""
+
+
+async def open_pool(dsn: str, *, size: int = 6) -> Pool:
+    """Connect to a database.
+
+    Raises:
+        StoreUnavailable: it cannot be reached, or does not let us in.
+    """
+    try:
+        return await asyncpg.create_pool(
+            dsn, min_size=1, max_size=size, init=_set_codecs, reset=_keep, command_timeout=60
+        )
+    except (*UNREACHABLE, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise StoreUnavailable(f"cannot connect to the database: {error}") from error
+
+
+async def _set_codecs(connection: Connection) -> None:
+    # asyncpg's own UUID class breaks JSON encoders.
+    await connection.set_type_codec(
+        "uuid",
+        schema="pg_catalog",
+        format="binary",
+        encoder=_uuid_to_bytes,
+        decoder=_uuid_from_bytes,
+    )
+
+
+def _uuid_to_bytes(value: UUID) -> bytes:
+    return value.bytes
+
+
+def _uuid_from_bytes(value: bytes) -> UUID:
+    return UUID(bytes=bytes(value))
+
+
+async def _keep(_: Connection) -> None:
+    """Reset nothing: the pool's own reset is a round trip more, and we leave no state behind."""
+
+
+def read_statements(path: Path) -> dict[str, str]:
+    """Read a file of statements, each introduced by `-- name: ...`.
+
+    Raises:
+        Misuse: two statements have one name.
+    """
+    statements: dict[str, str] = {}
+    for part in re.split(r"^-- name:", path.read_text(), flags=re.MULTILINE)[1:]:
+        name, _, text = part.partition("\n")
+        if name.strip() in statements:
+            raise Misuse(f"{path.name} names {name.strip()!r} twice: give one another name")
+        statements[name.strip()] = text.strip()
+    return statements
+
+
+class Queries:
+    """Named statements of one file, run on a pool."""
+
+    def __init__(self, pool: Pool, path: Path) -> None:
+        self._pool = pool
+        self._statements = read_statements(path)
+
+    async def fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
+        """Run a statement and return its rows.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
+        try:
+            return await self._pool.fetch(self._statements[name], *args)
+        except UNREACHABLE as error:
+            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+
+    async def fetchrow(self, name: str, *args: Any) -> asyncpg.Record | None:
+        """Run a statement and return its first row, None where there is none."""
+        rows = await self.fetch(name, *args)
+        return rows[0] if rows else None

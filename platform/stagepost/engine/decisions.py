@@ -1,0 +1,131 @@
+"""Decides about a batch of messages in order, loading what they need in few round trips."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+from eventsourcing.persistence import StoredEvent
+
+from stagepost.aggregate import Aggregate, from_stored
+from stagepost.engine.cache import Cache
+from stagepost.engine.decide import Decider, Loaded, NotLoaded
+from stagepost.engine.items import Item
+from stagepost.engine.store import Store
+from stagepost.errors import OutcomeUnknown, Refused, StoreUnavailable
+from stagepost.messages import decode
+
+A = TypeVar("A", bound=Aggregate)
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class Decisions:
+    """The decider of one service, with the aggregates that it has in memory."""
+
+    def __init__(self, decider: Decider, store: Store) -> None:
+        self._decider = decider
+        self._store = store
+        self.cache = Cache()
+        self.parked: set[str] = set()
+        """Keys whose messages wait for a person."""
+
+    async def decide(self, items: Sequence[Item]) -> None:
+        """Decide about each, in the order of their keys.
+
+        What lacks an aggregate waits, with all behind it of its key, until one round trip has
+        fetched what is missing for all of them.
+        """
+        waiting = items
+        while waiting:
+            missing: set[UUID] = set()
+            blocked: set[str] = set()
+            later: list[Item] = []
+            for item in waiting:
+                try:
+                    if item.cause.key not in blocked:
+                        self._decide(item)
+                        continue
+                except NotLoaded as need:
+                    missing |= need.streams
+                    blocked.add(item.cause.key)
+                later.append(item)
+            if missing:
+                await self._load(missing)
+            waiting = later
+
+    def _decide(self, item: Item) -> None:
+        cause = item.cause
+        if cause.key in self.parked and not item.is_request and item.redrives is None:
+            item.park(f"waits behind an earlier message of {cause.key}")
+            return
+        load = Loaded(self.cache)
+        try:
+            if item.message is None:
+                item.message = decode(cause.type, cause.version, cause.body)
+            item.decided = self._decider.decide(cause, item.message, load)
+        except NotLoaded:
+            raise
+        except Exception as error:  # noqa: BLE001  # any fault parks its message, or fails its request
+            self.cache.forget(load.changed())
+            self._refuse(item, error, load)
+            return
+        self.cache.keep(item.decided.touched)
+        if item.is_request and item.decided.is_empty:
+            item.finish(item.decided.answer)
+            item.decided = None
+
+    def _refuse(self, item: Item, error: Exception, load: Loaded) -> None:
+        if not item.is_request:
+            log.error("message parked", type=item.cause.type, key=item.cause.key, reason=str(error))
+            self.parked.add(item.cause.key)
+            item.park(str(error) or type(error).__name__)
+        elif isinstance(error, Refused) and (stale := self.cache.older(load.asked)):
+            # Nothing is refused on the ground of what was loaded for an earlier batch.
+            self.cache.forget(stale)
+            raise NotLoaded(stale)
+        else:
+            item.fail(error)
+
+    async def _load(self, streams: Iterable[UUID]) -> None:
+        names = list(streams)
+        stored = await patiently(lambda: self._store.load(names))
+        self.cache.add({name: _fold_any(stored.get(name)) for name in names})
+
+
+def _fold_any(stored: Iterable[StoredEvent] | None) -> Aggregate | None:
+    return None if stored is None else fold(Aggregate, stored)
+
+
+def fold(cls: type[A], stored: Iterable[StoredEvent]) -> A:
+    """Rebuild an aggregate from its events.
+
+    Raises:
+        TypeError: they are those of another class.
+    """
+    aggregate: Aggregate | None = None
+    for event in stored:
+        aggregate = from_stored(event).mutate(aggregate)
+    if not isinstance(aggregate, cls):
+        raise TypeError(f"the stream holds {type(aggregate).__name__}, not {cls.__name__}")
+    return aggregate
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the store until it answers.
+
+    A batch whose outcome is unknown is sent again as it is: what was stored the first time comes
+    back as a duplicate.
+    """
+    wait = 0.05
+    while True:
+        try:
+            return await ask()
+        except (StoreUnavailable, OutcomeUnknown) as error:
+            log.warning("store does not answer", reason=str(error), again_in=wait)
+        await asyncio.sleep(wait)
+        wait = min(wait * 2, 1.0)

@@ -1,0 +1,297 @@
+"""The desk: takes messages in batches, decides, and appends what was decided in one transaction.
+
+Everything that changes a service comes over its desk, whoever sent it: requests over HTTP,
+messages from the broker, timers, answers of the outside world, redriven dead letters. So there is
+one place where a batch is formed, one cache, one way to write; and concurrent requests share a
+transaction (group commit: whatever arrives while one is under way is the next).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import structlog
+
+from stagepost.aggregate import Aggregate, stream_id
+from stagepost.engine.decide import Decider
+from stagepost.engine.decisions import Decisions, fold, patiently
+from stagepost.engine.follow import follow
+from stagepost.engine.ids import Ids
+from stagepost.engine.items import Item, Signals, onward, request_item
+from stagepost.engine.store import (
+    Appended,
+    Batch,
+    Cursor,
+    CursorId,
+    Idempotency,
+    JournalEntry,
+    Lease,
+    Outcome,
+    Store,
+)
+from stagepost.engine.telemetry import Metrics
+from stagepost.errors import Fenced, OutcomeUnknown, StoreError, Unprocessable
+from stagepost.messages import Request
+
+A = TypeVar("A", bound=Aggregate)
+
+MAX_BATCH = 256
+"""Messages in one transaction at most: beyond that a batch gains nothing and waits longer."""
+
+REQUEST_SECONDS = 10.0
+"""How long somebody who asks over HTTP waits at most; then the outcome is unknown to them."""
+
+log = structlog.get_logger(__name__)
+
+Source = Callable[[int], Sequence[Item]]
+
+
+class Desk:
+    """Works off the messages of one service, one batch after the other."""
+
+    def __init__(
+        self, decider: Decider, store: Store, ids: Ids, service: str, metrics: Metrics
+    ) -> None:
+        self._decisions = Decisions(decider, store)
+        self._store = store
+        self._ids = ids
+        self._service = service
+        self._metrics = metrics
+        self._waiting: deque[Item] = deque()
+        self._once: dict[str, asyncio.Future[Any]] = {}
+        self._source: Source | None = None
+        self._cursors: dict[CursorId, Cursor] = {}
+        self._lease: Lease | None = None
+        self._at_work = asyncio.Lock()
+        self.wake = asyncio.Event()
+        self.signals = Signals()
+        self.fenced = asyncio.Event()
+
+    # What services ask.
+
+    async def request(
+        self, request: Request, idempotency_key: str | None = None, fingerprint: bytes = b""
+    ) -> Any:
+        """Carry out a request and return the decision's answer, once it is stored.
+
+        With an idempotency key the first answer is kept for 24 hours; it comes back as the JSON
+        that it was then.
+
+        Raises:
+            Refused: it cannot be granted; `Unprocessable` where the key belongs to another request.
+            OutcomeUnknown: not known within the time limit; ask again under the same key.
+        """
+        if idempotency_key is not None:
+            return await self._request_once(request, idempotency_key, fingerprint)
+        return await self._ask(request_item(request, self._ids.new(), self._service))
+
+    def new_id(self) -> str:
+        """Return an id for something new; later ones sort after earlier ones."""
+        return str(self._ids.new())
+
+    async def find(self, cls: type[A], stream: str) -> A | None:
+        """Return an aggregate as it is stored now, None where there is none."""
+        name = stream_id(stream)
+        stored = (await self._store.load([name])).get(name)
+        return None if stored is None else fold(cls, stored)
+
+    async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
+        """Return what this service sent and handled after a position, of one key or of all."""
+        return await self._store.journal(key, after, limit)
+
+    async def _request_once(self, request: Request, key: str, fingerprint: bytes) -> Any:
+        while (earlier := self._once.get(key)) is not None:
+            await asyncio.wait([earlier])
+        item = request_item(request, self._ids.new(), self._service)
+        item.idempotency_key, item.fingerprint = key, fingerprint
+        assert item.done is not None
+        self._once[key] = item.done
+        item.done.add_done_callback(lambda _: self._once.pop(key, None))
+        try:
+            known = (await self._store.idempotent([key])).get(key)
+        except StoreError as error:
+            item.fail(error)
+            raise
+        if known is not None:
+            item.finish(known)
+        answer = await self._ask(item) if known is None else known
+        return _repeat(answer, fingerprint) if isinstance(answer, Idempotency) else answer
+
+    async def _ask(self, item: Item) -> Any:
+        self.put(item)
+        assert item.done is not None
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await asyncio.shield(item.done)
+        except TimeoutError:
+            raise OutcomeUnknown(
+                f"{item.cause.type} was not stored within {REQUEST_SECONDS:.0f} s: "
+                "ask again, with the same Idempotency-Key"
+            ) from None
+
+    def put(self, item: Item) -> None:
+        """Lay a message on the desk."""
+        self._waiting.append(item)
+        self.wake.set()
+
+    # What the holder of the lease gives it.
+
+    def lead(self, lease: Lease, cursors: Iterable[Cursor], parked: Iterable[str]) -> None:
+        """From now on handle messages too, moving these cursors, under this lease."""
+        self._lease = lease
+        self._cursors = {cursor.id: cursor for cursor in cursors}
+        self._decisions.parked = set(parked)
+        self.fenced.clear()
+
+    def read_from(self, source: Source | None) -> None:
+        """Read messages of the broker from here; None while it cannot be reached."""
+        self._source = source
+        self.wake.set()
+
+    @property
+    def parked(self) -> frozenset[str]:
+        """Keys whose messages wait for a person."""
+        return frozenset(self._decisions.parked)
+
+    def unpark(self, still: Iterable[str]) -> None:
+        """Dead letters were worked off: only these keys still wait."""
+        self._decisions.parked = set(still)
+
+    def step_down(self) -> None:
+        """Drop what belongs to the lease, which is gone; keep what was asked over HTTP."""
+        self._lease = None
+        self._source = None
+        self._waiting = deque(item for item in self._waiting if item.is_request)
+
+    # The loop.
+
+    async def run(self) -> None:
+        """Work until cancelled. A batch under way ends first where `drain` is called before."""
+        try:
+            await follow(self._take, self._work_off, self.wake)
+        finally:
+            self._decisions.cache.clear()
+
+    async def drain(self) -> None:
+        """Wait for the batch under way, finish what is on the desk, read nothing new."""
+        self._source = None
+        async with self._at_work:
+            while items := await self._take():
+                await self._handle(items)
+
+    async def _take(self) -> list[Item]:
+        items = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+        if self._source is not None and len(items) < MAX_BATCH:
+            items.extend(self._source(MAX_BATCH - len(items)))
+        return items
+
+    async def _work_off(self, items: Sequence[Item]) -> None:
+        async with self._at_work:
+            await self._handle(items)
+
+    async def _handle(self, items: Sequence[Item]) -> None:
+        fresh = [item for item in items if not self._is_old(item)]
+        await self._decisions.decide(fresh)
+        decided = [item for item in fresh if item.decided is not None]
+        if not decided:
+            return
+        try:
+            await self._append(decided)
+        except Fenced:
+            self._lose_lease(decided)
+        except Exception as error:  # noqa: BLE001  # one of them cannot be stored: find it
+            log.error("batch refused", reason=str(error), commits=len(decided))  # noqa: TRY400
+            await self._append_apart(decided)
+
+    def _is_old(self, item: Item) -> bool:
+        """Tell whether a message lies at or before its cursor: it was handled before."""
+        if item.cursor is None:
+            return False
+        cursor = self._cursors.setdefault(item.cursor, Cursor(item.cursor, 0, 0))
+        return item.cause.position <= cursor.at
+
+    async def _append(self, items: Sequence[Item]) -> None:
+        batch = self._batch(items)
+        with self._metrics.append_seconds.time():
+            appended = await patiently(lambda: self._store.append(batch))
+        self._settle(batch, items, appended)
+
+    def _batch(self, items: Sequence[Item]) -> Batch:
+        goals: dict[CursorId, Cursor] = {}
+        for item in items:
+            if item.cursor is not None:
+                goals[item.cursor] = onward(
+                    goals.get(item.cursor, self._cursors[item.cursor]), item
+                )
+        numbers = {name: number for number, name in enumerate(goals)}
+        commits = [
+            item.commit(None if item.cursor is None else numbers[item.cursor]) for item in items
+        ]
+        needs_lease = not all(item.is_request for item in items)
+        return Batch(commits, list(goals.values()), lease=self._lease if needs_lease else None)
+
+    def _settle(self, batch: Batch, items: Sequence[Item], appended: Appended) -> None:
+        for cursor, position in zip(batch.cursors, appended.cursors, strict=True):
+            self._cursors[cursor.id] = replace(cursor, at=position)
+        again: list[Item] = []
+        for number, (item, outcome) in enumerate(zip(items, appended.outcomes, strict=True)):
+            assert item.decided is not None
+            if outcome is not Outcome.KEPT:
+                self._decisions.cache.forget(item.decided.touched)
+            if outcome in {Outcome.CONFLICT, Outcome.BEHIND}:
+                again.append(item)
+            else:
+                item.finish(appended.responses.get(number) or item.decided.answer)
+        self._put_back(again)
+        self._decisions.cache.trim()
+        self._metrics.count(batch, appended)
+        self.signals.tell(batch)
+
+    def _put_back(self, items: Sequence[Item]) -> None:
+        """Decide again, before anything else."""
+        for item in items:
+            item.decided = None
+        self._waiting.extendleft(reversed(items))
+        if items:
+            self.wake.set()
+
+    def _lose_lease(self, items: Iterable[Item]) -> None:
+        """Stop: another instance holds the lease now. Requests need none."""
+        log.warning("lease lost")
+        self._decisions.cache.clear()
+        self.step_down()
+        self._put_back([item for item in items if item.is_request])
+        self.fenced.set()
+
+    async def _append_apart(self, items: Sequence[Item]) -> None:
+        """Append one by one; what the store refuses is parked, or fails its request."""
+        for item in items:
+            try:
+                await self._append([item])
+            except Fenced:
+                self._lose_lease(items)
+                return
+            except Exception as error:  # noqa: BLE001  # this is the one
+                await self._give_up(item, error)
+
+    async def _give_up(self, item: Item, error: Exception) -> None:
+        assert item.decided is not None
+        self._decisions.cache.forget(item.decided.touched)
+        if item.is_request:
+            item.fail(error)
+            return
+        self._decisions.parked.add(item.cause.key)
+        item.park(f"cannot be stored: {error}")
+        await self._append([item])
+
+
+def _repeat(known: Idempotency, fingerprint: bytes) -> bytes:
+    if known.fingerprint != fingerprint:
+        raise Unprocessable(
+            f"the Idempotency-Key {known.key!r} was used for another request: use a new key"
+        )
+    return known.response

@@ -1,0 +1,96 @@
+"""What an operator does from the command line, on a running stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from stagepost.engine.database import SQL, open_pool, read_statements
+from stagepost.engine.discovery import find
+from stagepost.engine.migrations import migrate
+from stagepost.engine.service import Service
+from stagepost.engine.store import DeadLetter
+from stagepost.engine.store_postgres import PostgresStore
+from stagepost.errors import BadSettings
+
+DATA = Path(".stagepost")
+
+
+def read_stack(data: Path) -> dict[str, Any]:
+    """Return what `stagepost up` wrote about the stack that runs on this data.
+
+    Raises:
+        BadSettings: nothing runs there.
+    """
+    file = data / "stack.json"
+    try:
+        stack: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise BadSettings(
+            f"no stack runs in {data} ({file} is missing): `make up`, or name its DATA"
+        ) from None
+    return stack
+
+
+@asynccontextmanager
+async def open_store(data: Path, service: str) -> AsyncIterator[PostgresStore]:
+    """Open the store of a service of the running stack."""
+    services = read_stack(data)["services"]
+    if service not in services:
+        raise BadSettings(f"there is no service {service!r}; there are: {', '.join(services)}")
+    store = await PostgresStore.connect(services[service]["database"], service)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def status(data: Path) -> list[list[str]]:
+    """Return one row a service: where it is, who holds its lease, and what waits in it."""
+    rows = []
+    statement = read_statements(SQL / "queries.sql")["lease"]
+    for name, service in read_stack(data)["services"].items():
+        pool = await open_pool(service["database"], size=1)
+        try:
+            lease = await pool.fetchrow(statement)
+            figures = await PostgresStore(pool, name).backlog()
+        finally:
+            await pool.close()
+        held = [lease["holder"], str(lease["epoch"]), lease["state"]] if lease else ["-", "-", "-"]
+        rows.append([name, service["url"], *held, *(f"{n:.0f}" for n in figures.values())])
+    return rows
+
+
+async def migrate_service(name: str, dsn: str) -> list[str]:
+    service = find(name)
+    if not isinstance(service, Service):
+        raise BadSettings(f"{name} has no store of ours to migrate")
+    return await migrate(dsn, [service.sql])
+
+
+async def list_letters(data: Path, service: str) -> list[DeadLetter]:
+    async with open_store(data, service) as store:
+        return await store.dead_letters(0, 1000)
+
+
+async def show_letter(data: Path, service: str, letter: int) -> DeadLetter:
+    async with open_store(data, service) as store:
+        found = await store.dead_letters(letter - 1, 1)
+    if not found or found[0].id != letter:
+        raise BadSettings(
+            f"{service} has no open dead letter {letter}: see `stagepost dead-letters list {service}`"
+        )
+    return found[0]
+
+
+async def redrive(data: Path, service: str, letters: Collection[int]) -> int:
+    async with open_store(data, service) as store:
+        return await store.redrive(letters)
+
+
+async def discard(data: Path, service: str, letters: Collection[int], reason: str) -> int:
+    async with open_store(data, service) as store:
+        return await store.discard(letters, reason)

@@ -1,0 +1,97 @@
+"""The relay: a cursor over the outbox whose effect is a publication.
+
+It publishes in the order of positions, one chunk at a time. The broker's confirmation is never
+the only copy: on every start it compares the stream's tail with its own outbox, and sends again
+what the broker lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+
+from stagepost.engine.follow import follow
+from stagepost.engine.store import Batch, Cursor, CursorId, Envelope, Lease, Store
+from stagepost.engine.telemetry import Metrics
+from stagepost.engine.transports import Publisher, StreamId
+
+MAX_CHUNK = 500
+
+log = structlog.get_logger(__name__)
+
+
+class Relay:
+    """Publishes the outbox of one service while it holds the lease."""
+
+    def __init__(
+        self, store: Store, publisher: Publisher, service: str, lease: Lease, metrics: Metrics
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._lease = lease
+        self._metrics = metrics
+        self._id = CursorId("relay", service)
+        self._cursor = Cursor(self._id, 0, 0)
+
+    async def run(self, wake: asyncio.Event) -> None:
+        """Publish until cancelled.
+
+        Raises:
+            TransportError: the broker is gone, or somebody else wrote to our stream: run again.
+            StoreError
+        """
+        await self._reconcile()
+        await follow(self._read, self._publish, wake)
+
+    async def _read(self) -> list[Envelope]:
+        return await self._store.outbox(self._cursor.at, MAX_CHUNK)
+
+    async def _publish(self, chunk: Sequence[Envelope]) -> None:
+        with self._metrics.publish_seconds.time():
+            await self._publisher.publish(chunk)
+        self._metrics.published(len(chunk))
+        await self._move(chunk[-1].position)
+
+    async def _reconcile(self) -> None:
+        """Find where to go on: the tail tells what arrived, whatever we remember."""
+        stored = (await self._store.cursors(self._id.reader)).get(self._id)
+        self._cursor = stored or self._cursor
+        tail = await self._publisher.tail()
+        if tail is None:
+            await self._rewind(0, "the stream is empty")
+        elif await self._is_ours(tail):
+            await self._rewind(tail.position, f"the stream ends at {tail.position}")
+        else:
+            await self._begin_again(tail)
+
+    async def _is_ours(self, tail: StreamId) -> bool:
+        row = await self._store.outbox_row(tail.position)
+        return row is not None and row.incarnation == tail.incarnation
+
+    async def _rewind(self, position: int, found: str) -> None:
+        if position == self._cursor.at:
+            return
+        if position < self._cursor.at:
+            self._metrics.rewound()
+            log.error(
+                "the broker lost messages: sending them again", found=found, sent=self._cursor.at
+            )
+        await self._move(position)
+
+    async def _begin_again(self, tail: StreamId) -> None:
+        """Raise the incarnation: the stream has what this database never sent, it was set back."""
+        incarnation = await self._store.raise_incarnation(tail.position)
+        log.error(
+            "this database was set back: beginning a new incarnation",
+            incarnation=incarnation,
+            tail=tail,
+        )
+        await self._move(tail.position)
+
+    async def _move(self, position: int) -> None:
+        moved = replace(self._cursor, to=position)
+        appended = await self._store.append(Batch(cursors=[moved], lease=self._lease))
+        self._cursor = replace(moved, at=appended.cursors[0])

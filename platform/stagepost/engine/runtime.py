@@ -1,0 +1,225 @@
+"""One instance of a service: serves HTTP always, and does the rest while it holds the lease."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from stagepost.engine.caller import Caller
+from stagepost.engine.calls import Calls
+from stagepost.engine.decide import Decider
+from stagepost.engine.desk import Desk
+from stagepost.engine.ids import Ids
+from stagepost.engine.items import Item
+from stagepost.engine.redriver import Redriver
+from stagepost.engine.relay import Relay
+from stagepost.engine.service import Service
+from stagepost.engine.store import CursorId, Lease, Store
+from stagepost.engine.telemetry import Metrics
+from stagepost.engine.timers import Timers
+from stagepost.engine.transports import Subscription, Transport
+from stagepost.engine.views import Tables, Views
+from stagepost.errors import Fenced, StagepostError, TransportError
+
+LEASE = "service"
+CONSUMER = "consumer"
+AGAIN = 0.25
+"""Seconds before something that failed is started again."""
+
+DRAIN_SECONDS = 5.0
+"""How long a stopping instance waits for what is under way."""
+
+log = structlog.get_logger(__name__)
+
+
+class Instance:
+    """The moving parts of one instance, wired to the ports that it is given."""
+
+    def __init__(
+        self,
+        service: Service,
+        others: Mapping[str, Service],
+        *,
+        holder: str,
+        store: Store,
+        tables: Tables,
+        transport: Transport,
+        calls: Calls,
+        ids: Ids,
+        metrics: Metrics,
+        delays: Mapping[str, float],
+        lease_seconds: float,
+    ) -> None:
+        self.service = service
+        self.metrics = metrics
+        self.desk = Desk(Decider(service, delays), store, ids, service.name, metrics)
+        self._sources = {
+            name: [m.TYPE for m in reads]
+            for name, other in others.items()
+            if (reads := service.reads_from(other))
+        }
+        self._holder = holder
+        self._store = store
+        self._tables = tables
+        self._transport = transport
+        self._calls = calls
+        self._lease_seconds = lease_seconds
+        self._subscription: Subscription | None = None
+
+    async def run(self) -> None:
+        """Work until cancelled; then let what is under way end, and give the lease back."""
+        desk = asyncio.create_task(self._forever("desk", self._work_desk))
+        try:
+            await self._lead_whenever_possible()
+        finally:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self.desk.drain()
+            desk.cancel()
+
+    async def _work_desk(self) -> None:
+        try:
+            await self.desk.run()
+        except Exception:
+            # What was taken from the broker and not stored must be read again.
+            self._transport.lost.set()
+            raise
+
+    async def _lead_whenever_possible(self) -> None:
+        while True:
+            lease = await self._take_lease()
+            log.info("leading", service=self.service.name, epoch=lease.epoch)
+            self.metrics.leader.set(1)
+            try:
+                await self._lead(lease)
+            except* (StagepostError, OSError) as errors:
+                log.warning("no longer leading", reasons=[str(e) for e in errors.exceptions])
+            finally:
+                self.metrics.leader.set(0)
+                self.desk.step_down()
+            await asyncio.sleep(AGAIN)
+
+    async def _take_lease(self) -> Lease:
+        while True:
+            with contextlib.suppress(StagepostError):
+                lease = await self._store.take_lease(LEASE, self._holder, self._lease_seconds)
+                if lease is not None:
+                    return lease
+            await asyncio.sleep(self._lease_seconds / 6)
+
+    async def _lead(self, lease: Lease) -> None:
+        signals = self.desk.signals
+        cursors = await self._store.cursors(CONSUMER)
+        self.desk.lead(lease, cursors.values(), await self._store.parked_keys())
+        try:
+            async with asyncio.TaskGroup() as group:
+                run = group.create_task
+                run(self._keep(lease))
+                run(self._until_fenced())
+                run(self._forever("broker", lambda: self._with_broker(lease)))
+                run(self._forever("caller", lambda: self._caller(lease).run(signals.calls)))
+                run(self._forever("views", lambda: self._views().run(signals.events)))
+                run(self._forever("redriver", Redriver(self._store, self.desk).run))
+                run(self._forever("timers", lambda: self._timers().run(signals.timers)))
+        except asyncio.CancelledError:
+            await self._hand_over(lease)
+            raise
+
+    async def _hand_over(self, lease: Lease) -> None:
+        with contextlib.suppress(TimeoutError, StagepostError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self.desk.drain()
+                await self._store.drop_lease(lease)
+
+    async def _keep(self, lease: Lease) -> None:
+        """Renew the lease, by a third of its time; once it has passed on, stop."""
+        while await self._store.renew_lease(lease, self._lease_seconds):
+            await asyncio.sleep(self._lease_seconds / 3)
+        raise Fenced(f"another instance of {self.service.name} holds the lease")
+
+    async def _until_fenced(self) -> None:
+        await self.desk.fenced.wait()
+        raise Fenced(f"another instance of {self.service.name} holds the lease")
+
+    async def _with_broker(self, lease: Lease) -> None:
+        """Relay and consume as long as the connection holds; then begin again with fresh eyes."""
+        self._transport.lost.clear()
+        publisher = await self._transport.publisher(self.service.name)
+        cursors = await self._store.cursors(CONSUMER)
+        subscription = await self._transport.subscribe(
+            self.service.name, self._sources, cursors.values(), self.desk.wake.set
+        )
+        self._subscription = subscription
+        self.desk.read_from(lambda limit: _items(subscription, limit))
+        self.metrics.broker_connected.set(1)
+        relay = Relay(self._store, publisher, self.service.name, lease, self.metrics)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(relay.run(self.desk.signals.outbox))
+                group.create_task(self._until_lost())
+        except* TransportError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            self.metrics.broker_connected.set(0)
+            self.desk.read_from(None)
+            self._subscription = None
+            await subscription.close()
+
+    async def _until_lost(self) -> None:
+        await self._transport.lost.wait()
+        raise TransportError("the connection to the broker was lost")
+
+    def _caller(self, lease: Lease) -> Caller:
+        return Caller(self._store, self._calls, self.desk, lease, self.metrics)
+
+    def _views(self) -> Views:
+        return Views(self.service.views, self._store, self._tables)
+
+    def _timers(self) -> Timers:
+        return Timers(self._store, self.desk, self._behind)
+
+    async def _behind(self) -> bool:
+        if not self._sources:
+            return False
+        return self._subscription is None or await self._subscription.behind()
+
+    async def _forever(self, name: str, run: Callable[[], Any]) -> None:
+        """Start again what fails, unless the lease is gone."""
+        while True:
+            try:
+                await run()
+                return
+            except Fenced:
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever it is, the loop must go on
+                log.warning("starting again", part=name, reason=_reason(error))
+            await asyncio.sleep(AGAIN)
+
+
+def _items(subscription: Subscription, limit: int) -> Sequence[Item]:
+    return [
+        Item(
+            received.message,
+            cursor=CursorId(CONSUMER, received.message.source, received.message.incarnation),
+            hint=received.hint,
+        )
+        for received in subscription.take(limit)
+    ]
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_reason(inner) for inner in error.exceptions)
+    return str(error) or type(error).__name__
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Set `stop` at SIGTERM and SIGINT."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)

@@ -1,0 +1,128 @@
+"""One service process: opens the world, wires an instance to it, and closes it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+from stagepost.engine.calls_http import HttpCalls
+from stagepost.engine.database import Pool, Queries, open_pool, read_statements
+from stagepost.engine.discovery import Serve, find, find_services
+from stagepost.engine.ids import SystemIds
+from stagepost.engine.migrations import check_schema
+from stagepost.engine.runtime import Instance, stop_on_signals
+from stagepost.engine.service import Service
+from stagepost.engine.settings import Settings
+from stagepost.engine.store_postgres import PostgresStore
+from stagepost.engine.tables_postgres import PostgresTables
+from stagepost.engine.telemetry import Metrics, configure_logging
+from stagepost.engine.transports.nats import NatsTransport
+from stagepost.engine.web import Probe, http_server, make_app
+from stagepost.errors import StoreUnavailable, TransportUnavailable
+
+START_SECONDS = 10.0
+"""How long a service waits for its database when it starts."""
+
+
+async def run(name: str, settings: Settings) -> None:
+    """Run a service, or a part of the world around it, until SIGTERM or SIGINT.
+
+    Raises:
+        BadSettings, StoreUnavailable, SchemaTooNew: it cannot start; the message says why.
+    """
+    configure_logging(settings.log_level, service=name, instance=settings.instance)
+    found = find(name)
+    if isinstance(found, Service):
+        await run_service(found, find_services(), settings)
+    else:
+        await _run_world(found, settings)
+
+
+async def _run_world(serve: Serve, settings: Settings) -> None:
+    await serve(settings)
+
+
+async def run_service(service: Service, others: Mapping[str, Service], settings: Settings) -> None:
+    """Serve HTTP, and do all the rest while this instance holds the lease."""
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    pool = await _reach_database(settings.database.get_secret_value())
+    await check_schema(pool, service.sql)
+    store = PostgresStore(pool, service.name)
+    transport = NatsTransport(settings.nats_url.get_secret_value(), service.name)
+    calls = HttpCalls(settings.calls, settings.call_timeout)
+    ids = SystemIds()
+    instance = Instance(
+        service,
+        others,
+        holder=f"{service.name}-{settings.instance}",
+        store=store,
+        tables=PostgresTables(pool, read_statements(service.sql / "queries.sql")),
+        transport=transport,
+        calls=calls,
+        ids=ids,
+        metrics=Metrics(service.name),
+        delays=settings.timers,
+        lease_seconds=settings.lease_seconds,
+    )
+    app = make_app(
+        service,
+        desk=instance.desk,
+        queries=Queries(pool, service.sql / "queries.sql"),
+        store=store,
+        ids=ids,
+        probes=_probes(store, pool, service, transport),
+        registry=instance.metrics.registry,
+    )
+    server = http_server(
+        app,
+        host=settings.host,
+        port=service.port if settings.port is None else settings.port,
+        fd=settings.socket_fd,
+    )
+    serving = asyncio.create_task(server.serve())
+    working = asyncio.create_task(instance.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        # In order: no new requests, then what is under way, then the connections.
+        server.should_exit = True
+        await asyncio.wait({serving})
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        stopping.cancel()
+        await calls.close()
+        await transport.close()
+        await pool.close()
+
+
+def _probes(
+    store: PostgresStore, pool: Pool, service: Service, transport: NatsTransport
+) -> list[Probe]:
+    async def broker() -> None:
+        if not transport.connected:
+            raise TransportUnavailable("the broker cannot be reached; messages wait in the outbox")
+
+    async def schema() -> None:
+        await check_schema(pool, service.sql)
+
+    return [
+        Probe("database", store.incarnation, vital=True),
+        Probe("schema", schema, vital=True),
+        Probe("broker", broker, vital=False),
+    ]
+
+
+async def _reach_database(dsn: str) -> Pool:
+    async with asyncio.timeout(START_SECONDS + 5):
+        until = asyncio.get_running_loop().time() + START_SECONDS
+        while True:
+            try:
+                return await open_pool(dsn)
+            except StoreUnavailable:
+                if asyncio.get_running_loop().time() > until:
+                    raise
+            await asyncio.sleep(0.2)

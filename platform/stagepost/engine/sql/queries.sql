@@ -1,0 +1,142 @@
+-- Every statement of the store beside `append`: a name, why, and the text.
+
+-- name: append
+-- One round trip; see 002_append.sql.
+SELECT * FROM append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,
+  $24,$25,$26,$27,$28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46,$47,$48,
+  $49,$50,$51,$52,$53,$54,$55,$56,$57)
+
+-- name: load
+-- All events of several streams, so that a whole batch loads in one round trip.
+SELECT originator_id, originator_version, topic, state FROM stored_events
+ WHERE originator_id = ANY ($1::uuid[]) ORDER BY originator_id, originator_version
+
+-- name: idempotent
+-- What was answered under these keys; older than a day is forgotten.
+SELECT key, fingerprint, response FROM idempotency
+ WHERE key = ANY ($1::text[]) AND recorded_at > clock_timestamp() - interval '24 hours'
+
+-- name: events
+-- One page of the log of all events.
+SELECT notification_id, recorded_at, originator_id, originator_version, topic, state, correlation_id, causation_id
+  FROM stored_events WHERE notification_id > $1 ORDER BY notification_id LIMIT $2
+
+-- name: outbox
+-- One page for the relay.
+SELECT position, message_id, kind, type, version, key, recipient, body, correlation_id, causation_id,
+       traceparent, recorded_at, (SELECT incarnation FROM incarnation) AS incarnation
+  FROM outbox WHERE position > $1 AND channel = 'broker' ORDER BY position LIMIT $2
+
+-- name: outbox_row
+-- Is the message at the broker's tail one of ours?
+SELECT position, message_id, kind, type, version, key, recipient, body, correlation_id, causation_id,
+       traceparent, recorded_at, (SELECT incarnation FROM incarnation) AS incarnation
+  FROM outbox WHERE position = $1 AND channel = 'broker'
+
+-- name: due_calls
+-- The oldest call of each key that nobody works on; those behind it wait.
+SELECT c.position, c.channel, c.attempt, extract(epoch FROM c.due_at - clock_timestamp())::float8 AS due_in,
+       o.message_id, o.kind, o.type, o.version, o.key, o.body, o.correlation_id, o.causation_id, o.traceparent
+  FROM (SELECT DISTINCT ON (key) * FROM calls WHERE key <> ALL ($2::text[]) ORDER BY key, position) c
+  JOIN outbox o USING (position) ORDER BY c.due_at, c.position LIMIT $1
+
+-- name: due_timers
+-- Timers in the order in which they are due, the first that are not yet due included: it says how long to sleep.
+SELECT timer_id, type, version, key, body, correlation_id, causation_id, due_at,
+       extract(epoch FROM due_at - clock_timestamp())::float8 AS due_in
+  FROM timers ORDER BY due_at, timer_id LIMIT $1
+
+-- name: cursors
+-- Where a reader stands in every log that it has read.
+SELECT source, incarnation, partition, position, hint FROM cursors WHERE reader = $1
+
+-- name: incarnation
+-- The life of this database.
+SELECT incarnation FROM incarnation
+
+-- name: raise_incarnation
+-- This database was set back: what is sent from now on gets a new incarnation and higher positions.
+WITH above AS (SELECT setval('log_position', greatest($1::bigint, (SELECT last_value FROM log_position)) + 1))
+UPDATE incarnation SET incarnation = incarnation + 1 FROM above RETURNING incarnation
+
+-- name: take_lease
+-- By the database's clock. The same holder gets it at once: it fences what is left of its former self.
+INSERT INTO leases AS l (name, holder, epoch, expires_at)
+VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, epoch = l.epoch + 1, expires_at = EXCLUDED.expires_at
+ WHERE l.holder = EXCLUDED.holder OR l.expires_at < clock_timestamp()
+RETURNING epoch
+
+-- name: renew_lease
+-- Only under the epoch that was given: who was paused for too long finds that it has passed on.
+UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $3)
+ WHERE name = $1 AND epoch = $2 RETURNING epoch
+
+-- name: drop_lease
+-- So that the next instance need not wait.
+UPDATE leases SET expires_at = '-infinity' WHERE name = $1 AND epoch = $2
+
+-- name: parked_keys
+-- Keys whose messages must wait.
+SELECT DISTINCT key FROM dead_letters WHERE state NOT IN ('done', 'discarded')
+
+-- name: redrivable
+-- Asked for, or waiting behind nothing any more: of each key the first, so that its order holds.
+SELECT * FROM dead_letters d
+ WHERE state IN ('redrive', 'waiting') AND NOT EXISTS (
+   SELECT FROM dead_letters e WHERE e.key = d.key AND e.id < d.id AND e.state NOT IN ('done', 'discarded'))
+ ORDER BY id LIMIT $1
+
+-- name: dead_letters
+-- What needs a person.
+SELECT * FROM dead_letters WHERE state NOT IN ('done', 'discarded') AND id > $1 ORDER BY id LIMIT $2
+
+-- name: redrive
+-- Only what is parked: what waits comes by itself.
+UPDATE dead_letters SET state = 'redrive' WHERE state = 'parked' AND id = ANY ($1::bigint[]) RETURNING id
+
+-- name: discard
+-- Given up for good, and why.
+UPDATE dead_letters SET state = 'discarded', reason = reason || '; discarded: ' || $2
+ WHERE state IN ('parked', 'waiting', 'redrive') AND id = ANY ($1::bigint[]) RETURNING id
+
+-- name: journal
+-- What was sent and what was heard, of all keys, in the order of commits.
+(SELECT 'out' AS direction, position, message_id, type, kind, coalesce(recipient, nullif(channel, 'broker')) AS peer,
+        key, NULL AS outcome, NULL AS detail, correlation_id, causation_id, recorded_at
+   FROM outbox WHERE position > $1 ORDER BY position LIMIT $2)
+UNION ALL
+(SELECT 'in', position, message_id, type, kind, source, key, outcome, detail, correlation_id, causation_id, recorded_at
+   FROM inbox WHERE position > $1 ORDER BY position LIMIT $2)
+ORDER BY position LIMIT $2
+
+-- name: journal_of_key
+-- The same of one key.
+(SELECT 'out' AS direction, position, message_id, type, kind, coalesce(recipient, nullif(channel, 'broker')) AS peer,
+        key, NULL AS outcome, NULL AS detail, correlation_id, causation_id, recorded_at
+   FROM outbox WHERE key = $3 AND position > $1 ORDER BY position LIMIT $2)
+UNION ALL
+(SELECT 'in', position, message_id, type, kind, source, key, outcome, detail, correlation_id, causation_id, recorded_at
+   FROM inbox WHERE key = $3 AND position > $1 ORDER BY position LIMIT $2)
+ORDER BY position LIMIT $2
+
+-- name: backlog
+-- Figures for metrics, each cheap: the tables count only what is pending.
+SELECT (SELECT coalesce(max(position), 0) FROM outbox WHERE channel = 'broker')
+       - coalesce((SELECT position FROM cursors WHERE reader = 'relay'), 0) AS outbox_pending,
+       (SELECT count(*) FROM calls) AS calls_pending,
+       (SELECT count(*) FROM timers) AS timers_pending,
+       (SELECT count(*) FROM dead_letters WHERE state NOT IN ('done', 'discarded')) AS dead_letters
+
+-- name: move_view
+-- A view's cursor, in the transaction of its rows.
+INSERT INTO cursors AS c VALUES ($1, 'stored_events', 0, 0, $3, 0)
+ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = EXCLUDED.position
+ WHERE c.position = $2 RETURNING position
+
+-- name: lease
+-- Who holds the lease, and for how much longer.
+SELECT holder, epoch, CASE WHEN expires_at > clock_timestamp()
+         THEN 'held, ' || round(extract(epoch FROM expires_at - clock_timestamp())::numeric, 1) || ' s left'
+         ELSE 'free' END AS state
+  FROM leases WHERE name = 'service'

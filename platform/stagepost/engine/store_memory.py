@@ -1,0 +1,333 @@
+"""The store in memory: the same rules as in PostgreSQL, on a given clock, for tests and simulation.
+
+No method waits for anything, so each is a transaction by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from stagepost.engine.clock import Clock
+from stagepost.engine.store import (
+    BROKER,
+    Appended,
+    Batch,
+    Commit,
+    Cursor,
+    CursorId,
+    DeadLetter,
+    DueTimer,
+    Envelope,
+    Idempotency,
+    JournalEntry,
+    Lease,
+    Notification,
+    Outcome,
+    Outgoing,
+    PendingCall,
+    TimerSet,
+)
+from stagepost.engine.store_memory_work import Calls, DeadLetters, Timers, page
+from stagepost.errors import Fenced
+from stagepost.messages import Kind
+
+REMEMBERED = timedelta(hours=24)
+
+
+class MemoryStore:
+    """One service's database as dicts and lists; `source` is the service's name."""
+
+    def __init__(self, source: str, clock: Clock) -> None:
+        self._source = source
+        self._clock = clock
+        self._streams: dict[UUID | str, list[StoredEvent]] = {}
+        self._events: list[Notification] = []
+        self._position = 0
+        self._journal: list[JournalEntry] = []
+        self._heard: dict[UUID, int] = {}  # message id -> its place in the journal
+        self._outbox: list[Envelope] = []
+        self._calls = Calls()
+        self._timers = Timers()
+        self._letters = DeadLetters()
+        self._cursors: dict[CursorId, Cursor] = {}
+        self._leases: dict[str, tuple[Lease, datetime]] = {}
+        self._answers: dict[str, tuple[Idempotency, datetime]] = {}
+        self._incarnation = 1
+
+    async def append(self, batch: Batch) -> Appended:
+        if batch.lease is not None and not self._is_newest(batch.lease):
+            raise Fenced(
+                f"the lease {batch.lease.name} has passed on from epoch {batch.lease.epoch}"
+            )
+        outcomes: list[Outcome] = []
+        responses: dict[int, Idempotency] = {}
+        failed: set[str | UUID] = set()
+        for index, commit in enumerate(batch.commits):
+            outcome = self._outcome(commit, failed)
+            outcomes.append(outcome)
+            if outcome is Outcome.KEPT:
+                self._keep(commit)
+            elif outcome is not Outcome.DUPLICATE:
+                failed |= _touched(commit)
+            elif answer := self._answer(commit.idempotency):
+                responses[index] = answer
+        for position, delay in batch.retries:
+            self._calls.retry(position, self._clock.now() + timedelta(seconds=delay))
+        moved = [
+            self._move(cursor, _stop(batch.commits, outcomes, index))
+            for index, cursor in enumerate(batch.cursors)
+        ]
+        return Appended(outcomes, moved, responses)
+
+    def _outcome(self, commit: Commit, failed: set[str | UUID]) -> Outcome:
+        if self._is_duplicate(commit):
+            return Outcome.DUPLICATE
+        if failed & _touched(commit):
+            return Outcome.BEHIND
+        return Outcome.KEPT if self._follows(commit) else Outcome.CONFLICT
+
+    def _is_duplicate(self, commit: Commit) -> bool:
+        if commit.redrives is None:
+            known = commit.cause.id in self._heard
+        else:
+            known = not self._letters.awaits_redrive(commit.redrives)
+        unwanted = commit.call is not None and commit.call not in self._calls
+        return known or unwanted or self._answer(commit.idempotency) is not None
+
+    def _answer(self, asked: Idempotency | None) -> Idempotency | None:
+        if asked is None or asked.key not in self._answers:
+            return None
+        answer, at = self._answers[asked.key]
+        return answer if at > self._clock.now() - REMEMBERED else None
+
+    def _follows(self, commit: Commit) -> bool:
+        if any(version != self._version(stream) for stream, version in commit.checks):
+            return False
+        heads: dict[UUID | str, int] = {}
+        for event in commit.events:
+            stream = event.originator_id
+            head = heads.get(stream, self._version(stream))
+            if event.originator_version != head + 1:
+                return False
+            heads[stream] = event.originator_version
+        return True
+
+    def _version(self, stream: UUID | str) -> int:
+        stored = self._streams.get(stream)
+        return stored[-1].originator_version if stored else 0
+
+    def _keep(self, commit: Commit) -> None:
+        at, cause = self._clock.now(), commit.cause
+        if commit.redrives is None:
+            self._hear(commit, at)
+        else:
+            self._hear_again(commit, commit.redrives)
+        for event in commit.events:
+            self._streams.setdefault(event.originator_id, []).append(event)
+            position = len(self._events) + 1
+            self._events.append(Notification(position, at, event, cause.correlation, cause.id))
+        if commit.call is not None:
+            self._calls.answered(commit.call)
+        for message in commit.sends:
+            self._send(message, cause, at)
+        for timer in commit.timers:
+            self._timers.set(self._due(timer, cause, at))
+        if cause.kind == Kind.TIMER:
+            self._timers.fired(cause)
+        if commit.clears is not None:
+            self._timers.clear(commit.clears)
+        if commit.idempotency is not None:
+            self._answers[commit.idempotency.key] = (commit.idempotency, at)
+
+    def _hear(self, commit: Commit, at: datetime) -> None:
+        self._heard[commit.cause.id] = len(self._journal)
+        entry = self._entry("in", commit.cause, commit.cause.source, at)
+        self._journal.append(replace(entry, outcome=commit.handled, detail=commit.detail))
+        if commit.parks:
+            self._letters.park(commit, at)
+
+    def _hear_again(self, commit: Commit, letter: int) -> None:
+        """Handle a dead letter after all; its message keeps its place in the journal."""
+        self._letters.settle(letter, commit)
+        place = self._heard[commit.cause.id]
+        entry = self._journal[place]
+        self._journal[place] = replace(entry, outcome=commit.handled, detail=commit.detail)
+
+    def _send(self, message: Outgoing, cause: Envelope, at: datetime) -> None:
+        sent = Envelope(
+            id=message.id,
+            type=message.type,
+            version=message.version,
+            kind=message.kind,
+            source=self._source,
+            key=message.key,
+            correlation=cause.correlation,
+            causation=cause.id,
+            body=message.body,
+            recipient=message.recipient,
+            traceparent=cause.traceparent,
+            position=self._position + 1,
+            time=at,
+        )
+        if message.supersedes:
+            self._calls.void(message.key)
+        if message.channel == BROKER:
+            self._outbox.append(sent)
+            self._journal.append(self._entry("out", sent, sent.recipient, at))
+        else:
+            self._calls.add(message.channel, sent, at)
+            self._journal.append(self._entry("out", sent, message.channel, at))
+
+    def _entry(
+        self, direction: str, message: Envelope, peer: str | None, at: datetime
+    ) -> JournalEntry:
+        self._position += 1
+        return JournalEntry(
+            direction=direction,
+            position=self._position,
+            id=message.id,
+            type=message.type,
+            kind=message.kind,
+            peer=peer,
+            key=message.key,
+            outcome=None,
+            detail=None,
+            correlation=message.correlation,
+            causation=message.causation,
+            recorded_at=at,
+        )
+
+    def _due(self, timer: TimerSet, cause: Envelope, at: datetime) -> DueTimer:
+        message = Envelope(
+            id=timer.id,
+            type=timer.type,
+            version=timer.version,
+            kind=Kind.TIMER,
+            source=self._source,
+            key=timer.key,
+            correlation=cause.correlation,
+            causation=cause.id,
+            body=timer.body,
+        )
+        return DueTimer(message, at + timedelta(seconds=timer.delay))
+
+    def _move(self, cursor: Cursor, stop: int | None) -> int:
+        stored = self._cursors.get(cursor.id, Cursor(cursor.id, 0, 0))
+        if stored.at != cursor.at:
+            return stored.at
+        to = max(cursor.at, cursor.to if stop is None else stop)
+        hint = (cursor.hint if stop is None else 0) or stored.hint
+        self._cursors[cursor.id] = Cursor(cursor.id, to, to, hint)
+        return to
+
+    async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
+        return {
+            stream: list(self._streams[stream]) for stream in streams if stream in self._streams
+        }
+
+    async def idempotent(self, keys: Collection[str]) -> dict[str, Idempotency]:
+        asked = (self._answer(Idempotency(key, b"", b"")) for key in keys)
+        return {answer.key: answer for answer in asked if answer}
+
+    async def events(self, after: int, limit: int) -> list[Notification]:
+        return page(self._events, lambda event: event.position, after, limit)
+
+    async def outbox(self, after: int, limit: int) -> list[Envelope]:
+        return page(self._outbox, lambda message: message.position, after, limit)
+
+    async def outbox_row(self, position: int) -> Envelope | None:
+        found = await self.outbox(position - 1, 1)
+        return found[0] if found and found[0].position == position else None
+
+    async def due_calls(
+        self, limit: int, busy: Collection[str]
+    ) -> tuple[list[PendingCall], float | None]:
+        return self._calls.due(limit, busy, self._clock.now())
+
+    async def due_timers(self, limit: int) -> tuple[list[DueTimer], float | None]:
+        return self._timers.due(limit, self._clock.now())
+
+    async def cursors(self, reader: str) -> dict[CursorId, Cursor]:
+        return {name: cursor for name, cursor in self._cursors.items() if name.reader == reader}
+
+    async def incarnation(self) -> int:
+        return self._incarnation
+
+    async def raise_incarnation(self, above: int) -> int:
+        self._position = max(self._position, above)
+        self._incarnation += 1
+        return self._incarnation
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
+        now = self._clock.now()
+        held, expires_at = self._leases.get(name, (Lease(name, holder, 0), now))
+        if held.holder != holder and expires_at >= now:
+            return None
+        lease = Lease(name, holder, held.epoch + 1)
+        self._leases[name] = (lease, now + timedelta(seconds=seconds))
+        return lease
+
+    async def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        if not self._is_newest(lease):
+            return False
+        self._leases[lease.name] = (lease, self._clock.now() + timedelta(seconds=seconds))
+        return True
+
+    async def drop_lease(self, lease: Lease) -> None:
+        if self._is_newest(lease):
+            self._leases[lease.name] = (lease, datetime.min.replace(tzinfo=UTC))
+
+    def _is_newest(self, lease: Lease) -> bool:
+        return lease.name in self._leases and self._leases[lease.name][0].epoch == lease.epoch
+
+    async def parked_keys(self) -> set[str]:
+        return self._letters.keys()
+
+    async def redrivable(self, limit: int) -> list[DeadLetter]:
+        return self._letters.redrivable()[:limit]
+
+    async def dead_letters(self, after: int, limit: int) -> list[DeadLetter]:
+        return page(self._letters.open(), lambda letter: letter.id, after, limit)
+
+    async def redrive(self, ids: Collection[int]) -> int:
+        return self._letters.redrive(ids)
+
+    async def discard(self, ids: Collection[int], reason: str) -> int:
+        return self._letters.discard(ids, reason)
+
+    async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
+        entries = self._journal if key is None else [e for e in self._journal if e.key == key]
+        return page(entries, lambda entry: entry.position, after, limit)
+
+    async def backlog(self) -> dict[str, float]:
+        relayed = max((c.at for i, c in self._cursors.items() if i.reader == "relay"), default=0)
+        return {
+            "outbox_pending": self._outbox[-1].position - relayed if self._outbox else 0,
+            "calls_pending": len(self._calls),
+            "timers_pending": len(self._timers),
+            "dead_letters": len(self._letters.open()),
+        }
+
+
+def _touched(commit: Commit) -> set[str | UUID]:
+    """Return what waits behind a commit that fails: its key and its aggregates."""
+    changed = (event.originator_id for event in commit.events)
+    return {commit.cause.key, *changed, *(stream for stream, _ in commit.checks)}
+
+
+def _stop(commits: Sequence[Commit], outcomes: Sequence[Outcome], cursor: int) -> int | None:
+    """Return the position just before the first commit of a cursor that failed, if one did."""
+    failed = (Outcome.CONFLICT, Outcome.BEHIND)
+    return next(
+        (
+            commit.cause.position - 1
+            for commit, outcome in zip(commits, outcomes, strict=True)
+            if commit.cursor == cursor and outcome in failed
+        ),
+        None,
+    )

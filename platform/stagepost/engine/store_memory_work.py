@@ -1,0 +1,154 @@
+"""The memory store's tables of work that waits: calls, timers, dead letters."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from stagepost.engine.store import Commit, DeadLetter, DueTimer, Envelope, PendingCall
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    call: PendingCall
+    due_at: datetime
+
+
+class Calls:
+    """Messages to the outside world that are not answered yet, by their position in the outbox."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, _Waiting] = {}
+
+    def __contains__(self, position: int) -> bool:
+        return position in self._waiting
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, channel: str, message: Envelope, due_at: datetime) -> None:
+        call = PendingCall(message.position, channel, 0, message)
+        self._waiting[message.position] = _Waiting(call, due_at)
+
+    def answered(self, position: int) -> None:
+        del self._waiting[position]
+
+    def void(self, key: str) -> None:
+        """Forget the calls of a key: nobody waits for their answers any more."""
+        self._waiting = {n: w for n, w in self._waiting.items() if w.call.message.key != key}
+
+    def retry(self, position: int, due_at: datetime) -> None:
+        if waiting := self._waiting.get(position):
+            call = replace(waiting.call, attempt=waiting.call.attempt + 1)
+            self._waiting[position] = _Waiting(call, due_at)
+
+    def due(
+        self, limit: int, busy: Collection[str], now: datetime
+    ) -> tuple[list[PendingCall], float | None]:
+        oldest: dict[str, _Waiting] = {}
+        for waiting in self._waiting.values():
+            oldest.setdefault(waiting.call.message.key, waiting)
+        idle = [waiting for key, waiting in oldest.items() if key not in busy]
+        idle.sort(key=lambda waiting: (waiting.due_at, waiting.call.position))
+        due, later = _split(idle[:limit], lambda waiting: waiting.due_at, now)
+        return [waiting.call for waiting in due], later
+
+
+class Timers:
+    """Timers that have neither fired nor been cleared, by id."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[UUID, DueTimer] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def set(self, timer: DueTimer) -> None:
+        self._waiting.setdefault(timer.message.id, timer)
+
+    def fired(self, message: Envelope) -> None:
+        self._waiting.pop(message.id, None)
+
+    def clear(self, key: str) -> None:
+        self._waiting = {i: t for i, t in self._waiting.items() if t.message.key != key}
+
+    def due(self, limit: int, now: datetime) -> tuple[list[DueTimer], float | None]:
+        waiting = sorted(self._waiting.values(), key=lambda t: (t.due_at, t.message.id))
+        return _split(waiting[:limit], lambda timer: timer.due_at, now)
+
+
+class DeadLetters:
+    """Messages that could not be handled, and those that wait behind them, by number."""
+
+    def __init__(self) -> None:
+        self._letters: dict[int, DeadLetter] = {}
+
+    def awaits_redrive(self, number: int) -> bool:
+        letter = self._letters.get(number)
+        return letter is not None and _is_freed(letter)
+
+    def park(self, commit: Commit, at: datetime) -> None:
+        number = len(self._letters) + 1
+        state = "waiting" if commit.cause.key in self.keys() else "parked"
+        reason = commit.detail or "no reason given"
+        self._letters[number] = DeadLetter(number, state, reason, 1, at, commit.cause)
+
+    def settle(self, number: int, commit: Commit) -> None:
+        """Say what became of a letter that was handled again: done, or parked once more."""
+        letter = self._letters[number]
+        self._letters[number] = replace(
+            letter,
+            state="parked" if commit.parks else "done",
+            attempts=letter.attempts + 1,
+            reason=commit.detail or letter.reason,
+        )
+
+    def open(self) -> list[DeadLetter]:
+        return [d for d in self._letters.values() if d.state not in {"done", "discarded"}]
+
+    def keys(self) -> set[str]:
+        return {letter.message.key for letter in self.open()}
+
+    def redrivable(self) -> list[DeadLetter]:
+        first: dict[str, DeadLetter] = {}
+        for letter in self.open():
+            first.setdefault(letter.message.key, letter)
+        return [letter for letter in first.values() if _is_freed(letter)]
+
+    def redrive(self, numbers: Collection[int]) -> int:
+        parked = [d for d in self.open() if d.id in numbers and d.state == "parked"]
+        for letter in parked:
+            self._letters[letter.id] = replace(letter, state="redrive")
+        return len(parked)
+
+    def discard(self, numbers: Collection[int], reason: str) -> int:
+        unwanted = [letter for letter in self.open() if letter.id in numbers]
+        for letter in unwanted:
+            why = f"{letter.reason}; discarded: {reason}"
+            self._letters[letter.id] = replace(letter, state="discarded", reason=why)
+        return len(unwanted)
+
+
+def page(rows: list[T], position: Callable[[T], int], after: int, limit: int) -> list[T]:
+    """Return rows, sorted by position, that stand after a position."""
+    start = bisect_right(rows, after, key=position)
+    return rows[start : start + limit]
+
+
+def _is_freed(letter: DeadLetter) -> bool:
+    return letter.state in {"redrive", "waiting"}
+
+
+def _split(
+    waiting: list[T], due_at: Callable[[T], datetime], now: datetime
+) -> tuple[list[T], float | None]:
+    """Part what is due from what is not, and say in how many seconds the first of those is."""
+    due = bisect_right(waiting, now, key=due_at)
+    later = waiting[due:]
+    return waiting[:due], (due_at(later[0]) - now).total_seconds() if later else None

@@ -1,0 +1,360 @@
+"""The store in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Self
+from uuid import UUID
+
+import asyncpg
+from eventsourcing.persistence import StoredEvent
+
+from stagepost.engine.database import SQL, UNREACHABLE, Pool, open_pool, read_statements
+from stagepost.engine.store import (
+    Appended,
+    Batch,
+    Commit,
+    Cursor,
+    CursorId,
+    DeadLetter,
+    DueTimer,
+    Envelope,
+    Idempotency,
+    JournalEntry,
+    Lease,
+    Notification,
+    Outcome,
+    PendingCall,
+)
+from stagepost.errors import Fenced, OutcomeUnknown, StoreUnavailable
+
+_OUTCOMES = (Outcome.KEPT, Outcome.CONFLICT, Outcome.DUPLICATE, Outcome.BEHIND)
+_STATEMENTS = read_statements(SQL / "queries.sql")
+_FENCED = "SP001"
+
+
+class PostgresStore:
+    """The `Store` port on a service's own database, as the service's own role."""
+
+    def __init__(self, pool: Pool, service: str) -> None:
+        self._pool = pool
+        self._service = service
+
+    @classmethod
+    async def connect(cls, dsn: str, service: str) -> Self:
+        """Connect to the database of a service.
+
+        Raises:
+            StoreUnavailable
+        """
+        return cls(await open_pool(dsn), service)
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def append(self, batch: Batch) -> Appended:
+        try:
+            connection = await self._pool.acquire()
+        except UNREACHABLE as error:
+            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        try:
+            row = await connection.fetchrow(_STATEMENTS["append"], *_columns(batch))
+        except UNREACHABLE as error:
+            raise OutcomeUnknown(f"the connection was cut in mid-append: {error}") from error
+        except asyncpg.PostgresError as error:
+            if error.sqlstate == _FENCED:
+                raise Fenced(str(error)) from error
+            raise
+        finally:
+            await self._pool.release(connection)
+        assert row is not None
+        return Appended(
+            [_OUTCOMES[n] for n in row["outcomes"]],
+            row["positions"],
+            _responses(batch, row),
+        )
+
+    async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
+        found: dict[UUID, list[StoredEvent]] = {}
+        for row in await self._fetch("load", list(streams)):
+            found.setdefault(row[0], []).append(StoredEvent(row[0], row[1], row[2], row[3]))
+        return found
+
+    async def idempotent(self, keys: Collection[str]) -> dict[str, Idempotency]:
+        rows = await self._fetch("idempotent", list(keys))
+        return {row["key"]: Idempotency(**row) for row in rows}
+
+    async def events(self, after: int, limit: int) -> list[Notification]:
+        return [
+            Notification(
+                row["notification_id"],
+                row["recorded_at"],
+                StoredEvent(
+                    row["originator_id"], row["originator_version"], row["topic"], row["state"]
+                ),
+                row["correlation_id"],
+                row["causation_id"],
+            )
+            for row in await self._fetch("events", after, limit)
+        ]
+
+    async def outbox(self, after: int, limit: int) -> list[Envelope]:
+        return [self._sent(row) for row in await self._fetch("outbox", after, limit)]
+
+    async def outbox_row(self, position: int) -> Envelope | None:
+        rows = await self._fetch("outbox_row", position)
+        return self._sent(rows[0]) if rows else None
+
+    async def due_calls(
+        self, limit: int, busy: Collection[str]
+    ) -> tuple[list[PendingCall], float | None]:
+        rows = await self._fetch("due_calls", limit, list(busy))
+        due = [
+            PendingCall(row["position"], row["channel"], row["attempt"], self._sent(row))
+            for row in rows
+            if row["due_in"] <= 0
+        ]
+        return due, _soonest(rows)
+
+    async def due_timers(self, limit: int) -> tuple[list[DueTimer], float | None]:
+        rows = await self._fetch("due_timers", limit)
+        due = [
+            DueTimer(
+                Envelope(
+                    id=row["timer_id"],
+                    type=row["type"],
+                    version=row["version"],
+                    kind="timer",
+                    source=self._service,
+                    key=row["key"],
+                    correlation=row["correlation_id"],
+                    causation=row["causation_id"],
+                    body=row["body"],
+                ),
+                row["due_at"],
+            )
+            for row in rows
+            if row["due_in"] <= 0
+        ]
+        return due, _soonest(rows)
+
+    async def cursors(self, reader: str) -> dict[CursorId, Cursor]:
+        found = {}
+        for row in await self._fetch("cursors", reader):
+            name = CursorId(reader, row["source"], row["incarnation"], row["partition"])
+            found[name] = Cursor(name, row["position"], row["position"], row["hint"])
+        return found
+
+    async def incarnation(self) -> int:
+        return int((await self._fetch("incarnation"))[0][0])
+
+    async def raise_incarnation(self, above: int) -> int:
+        return int((await self._fetch("raise_incarnation", above))[0][0])
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
+        rows = await self._fetch("take_lease", name, holder, seconds)
+        return Lease(name, holder, rows[0]["epoch"]) if rows else None
+
+    async def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        return bool(await self._fetch("renew_lease", lease.name, lease.epoch, seconds))
+
+    async def drop_lease(self, lease: Lease) -> None:
+        await self._fetch("drop_lease", lease.name, lease.epoch)
+
+    async def parked_keys(self) -> set[str]:
+        return {row["key"] for row in await self._fetch("parked_keys")}
+
+    async def redrivable(self, limit: int) -> list[DeadLetter]:
+        return [_dead_letter(row) for row in await self._fetch("redrivable", limit)]
+
+    async def dead_letters(self, after: int, limit: int) -> list[DeadLetter]:
+        return [_dead_letter(row) for row in await self._fetch("dead_letters", after, limit)]
+
+    async def redrive(self, ids: Collection[int]) -> int:
+        return len(await self._fetch("redrive", list(ids)))
+
+    async def discard(self, ids: Collection[int], reason: str) -> int:
+        return len(await self._fetch("discard", list(ids), reason))
+
+    async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
+        rows = await (
+            self._fetch("journal", after, limit)
+            if key is None
+            else self._fetch("journal_of_key", after, limit, key)
+        )
+        return [JournalEntry(*row) for row in rows]
+
+    async def backlog(self) -> dict[str, float]:
+        row = (await self._fetch("backlog"))[0]
+        return {name: float(value) for name, value in row.items()}
+
+    async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
+        try:
+            return await self._pool.fetch(_STATEMENTS[name], *args)
+        except UNREACHABLE as error:
+            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+
+    def _sent(self, row: asyncpg.Record) -> Envelope:
+        return Envelope(
+            id=row["message_id"],
+            type=row["type"],
+            version=row["version"],
+            kind=row["kind"],
+            source=self._service,
+            key=row["key"],
+            correlation=row["correlation_id"],
+            causation=row["causation_id"],
+            body=row["body"],
+            recipient=row.get("recipient"),
+            traceparent=row["traceparent"],
+            incarnation=row.get("incarnation", 0),
+            position=row["position"],
+            time=row.get("recorded_at"),
+        )
+
+
+def _responses(batch: Batch, row: asyncpg.Record) -> dict[int, Idempotency]:
+    """Return what was answered to duplicate requests: stored before, or by this batch itself."""
+    known = {
+        n - 1: Idempotency(key, fingerprint, response)
+        for n, key, fingerprint, response in zip(
+            row["known_c"] or (),
+            row["known_key"] or (),
+            row["known_fingerprint"] or (),
+            row["known_response"] or (),
+            strict=True,
+        )
+    }
+    kept: dict[str, Idempotency] = {}
+    for n, (commit, outcome) in enumerate(zip(batch.commits, row["outcomes"], strict=True)):
+        asked = commit.idempotency
+        if asked is not None and _OUTCOMES[outcome] is Outcome.KEPT:
+            kept[asked.key] = asked
+        elif asked is not None and asked.key in kept:
+            known[n] = kept[asked.key]
+    return known
+
+
+def _soonest(rows: Sequence[asyncpg.Record]) -> float | None:
+    waits = [row["due_in"] for row in rows if row["due_in"] > 0]
+    return min(waits, default=None)
+
+
+def _dead_letter(row: asyncpg.Record) -> DeadLetter:
+    message = Envelope(
+        id=row["message_id"],
+        type=row["type"],
+        version=row["version"],
+        kind=row["kind"],
+        source=row["source"],
+        key=row["key"],
+        correlation=row["correlation_id"],
+        causation=row["causation_id"],
+        body=row["body"],
+        recipient=row["recipient"],
+        traceparent=row["traceparent"],
+        incarnation=row["incarnation"],
+        position=row["source_position"],
+    )
+    return DeadLetter(
+        row["id"], row["state"], row["reason"], row["attempts"], row["parked_at"], message
+    )
+
+
+def _columns(batch: Batch) -> list[object]:
+    """Turn a batch into the parallel arrays that the SQL function takes; commits count from 1."""
+    commits = list(enumerate(batch.commits, start=1))
+    lease = batch.lease
+    return [
+        lease.name if lease else None,
+        lease.epoch if lease else None,
+        *_transposed((_commit_row(c) for _, c in commits), 20),
+        *_transposed(
+            (
+                row
+                for n, c in commits
+                for row in (
+                    *((n, stream, version, None, None) for stream, version in c.checks),
+                    *(
+                        (n, e.originator_id, e.originator_version, e.topic, e.state)
+                        for e in c.events
+                    ),
+                )
+            ),
+            5,
+        ),
+        *_transposed(
+            (
+                (
+                    n,
+                    o.id,
+                    o.channel,
+                    o.kind,
+                    o.type,
+                    o.version,
+                    o.key,
+                    o.recipient,
+                    o.body,
+                    o.supersedes,
+                )
+                for n, c in commits
+                for o in c.sends
+            ),
+            10,
+        ),
+        *_transposed(
+            (
+                (n, t.id, t.type, t.version, t.key, t.body, t.delay)
+                for n, c in commits
+                for t in c.timers
+            ),
+            7,
+        ),
+        *_transposed(
+            (
+                (n, i.key, i.fingerprint, i.response)
+                for n, c in commits
+                if (i := c.idempotency) is not None
+            ),
+            4,
+        ),
+        *_transposed(
+            (
+                (k.id.reader, k.id.source, k.id.incarnation, k.id.partition, k.at, k.to, k.hint)
+                for k in batch.cursors
+            ),
+            7,
+        ),
+        *_transposed(batch.retries, 2),
+    ]
+
+
+def _commit_row(commit: Commit) -> tuple[object, ...]:
+    cause = commit.cause
+    return (
+        cause.id,
+        cause.type,
+        cause.kind,
+        cause.source,
+        cause.key,
+        cause.correlation,
+        cause.causation,
+        cause.incarnation,
+        cause.position,
+        cause.version,
+        cause.recipient,
+        cause.traceparent,
+        cause.body if commit.parks else None,
+        commit.handled,
+        commit.detail,
+        commit.clears,
+        commit.call,
+        commit.parks,
+        commit.redrives,
+        None if commit.cursor is None else commit.cursor + 1,
+    )
+
+
+def _transposed(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    return columns or [[] for _ in range(width)]

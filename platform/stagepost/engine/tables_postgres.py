@@ -1,0 +1,88 @@
+"""The tables of a service's views in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import asyncpg
+import orjson
+
+from stagepost.engine.database import SQL, UNREACHABLE, Pool, read_statements
+from stagepost.engine.views import Move
+from stagepost.errors import StoreUnavailable
+from stagepost.view import Row, View
+
+_OURS = read_statements(SQL / "queries.sql")
+
+
+class PostgresTables:
+    """The `Tables` port: `load_<view>` and `save_<view>` of the service's `queries.sql`."""
+
+    def __init__(self, pool: Pool, statements: Mapping[str, str]) -> None:
+        self._pool = pool
+        self._statements = statements
+
+    async def positions(self, views: Collection[str]) -> dict[str, int]:
+        found = {name: await self._pool.fetch(_OURS["cursors"], _reader(name)) for name in views}
+        return {name: rows[0]["position"] if rows else 0 for name, rows in found.items()}
+
+    async def load(self, view: View[Any], keys: Collection[str]) -> dict[str, Row]:
+        if not keys:
+            return {}
+        records = await self._pool.fetch(self._statements[f"load_{view.name}"], list(keys))
+        return {str(record[view.key]): _row(view, record) for record in records}
+
+    async def save(self, moves: Sequence[Move]) -> bool:
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                for move in moves:
+                    moved = await connection.fetch(
+                        _OURS["move_view"], _reader(move.view.name), move.at, move.to
+                    )
+                    _refuse_moved(moved)
+                    if move.rows:
+                        rows = orjson.dumps([row.model_dump(mode="json") for row in move.rows])
+                        await connection.execute(
+                            self._statements[f"save_{move.view.name}"], rows.decode()
+                        )
+        except _MovedError:
+            return False
+        except UNREACHABLE as error:
+            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        return True
+
+
+class _MovedError(Exception):
+    """Another instance has folded these events: roll back."""
+
+
+def _refuse_moved(moved: Sequence[object]) -> None:
+    if not moved:
+        raise _MovedError
+
+
+def _reader(view: str) -> str:
+    return f"view:{view}"
+
+
+def _row(view: View[Any], record: asyncpg.Record) -> Row:
+    row: Row = view.row.model_validate(
+        {
+            name: orjson.loads(value)
+            if isinstance(value, str) and name in _json_columns(view)
+            else value
+            for name, value in dict(record).items()
+            if name in view.row.model_fields
+        }
+    )
+    return row
+
+
+def _json_columns(view: View[Any]) -> frozenset[str]:
+    """Columns of type jsonb come as text; their fields are not plain values."""
+    return frozenset(
+        name
+        for name, field in view.row.model_fields.items()
+        if getattr(field.annotation, "__origin__", field.annotation) in (list, tuple, dict)
+    )

@@ -1,0 +1,386 @@
+"""NATS JetStream: one stream per source, a durable pull consumer per reader, nothing acknowledged.
+
+Order and exactly-once effect do not rest on the broker: the publisher names the predecessor of each
+message, the reader's position lives in its own database, and the broker only says where to look.
+What it cannot do: keep what its disk loses (the relay sends it again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from stagepost.engine.store import Cursor, Envelope
+from stagepost.engine.transports import Received, StreamId
+from stagepost.errors import ForeignMessage, TransportUnavailable
+
+ACK_SECONDS = 5.0
+PREFETCH = 512
+"""Messages of one source that are asked for ahead of being taken."""
+PULL_SECONDS = 30
+"""How long the broker keeps a request for messages open; then it is made again."""
+
+log = structlog.get_logger(__name__)
+
+
+def subject_of(message: Envelope) -> str:
+    """Return the subject: `<source>.event.<Type>` or `<source>.command.<recipient>.<Type>`."""
+    name = message.type.rpartition(".")[2]
+    if message.recipient is not None:
+        return f"{message.source}.command.{message.recipient}.{name}"
+    return f"{message.source}.event.{name}"
+
+
+def headers_of(message: Envelope) -> dict[str, str]:
+    """Write the envelope as CloudEvents attributes in the NATS binding's headers."""
+    headers = {
+        "Nats-Msg-Id": f"{message.source}:{message.incarnation}:{message.position}",
+        "ce-specversion": "1.0",
+        "ce-id": str(message.id),
+        "ce-type": message.type,
+        "ce-source": message.source,
+        "ce-subject": message.key,
+        "ce-version": str(message.version),
+        "ce-kind": message.kind,
+        "ce-correlationid": str(message.correlation),
+        "content-type": "application/json",
+    }
+    if message.causation is not None:
+        headers["ce-causationid"] = str(message.causation)
+    if message.time is not None:
+        headers["ce-time"] = message.time.astimezone(UTC).isoformat()
+    if message.traceparent is not None:
+        headers["ce-traceparent"] = message.traceparent
+    return headers
+
+
+def read_envelope(subject: str, headers: Mapping[str, str], body: bytes) -> Envelope:
+    """Read what `headers_of` wrote. The source is the stream's, as the subject says.
+
+    Raises:
+        KeyError, ValueError: it is not one of our messages.
+    """
+    parts = subject.split(".")
+    _, incarnation, position = headers["Nats-Msg-Id"].split(":")
+    causation = headers.get("ce-causationid")
+    time = headers.get("ce-time")
+    return Envelope(
+        id=UUID(headers["ce-id"]),
+        type=headers["ce-type"],
+        version=int(headers["ce-version"]),
+        kind=headers["ce-kind"],
+        source=parts[0],
+        key=headers["ce-subject"],
+        correlation=UUID(headers["ce-correlationid"]),
+        causation=UUID(causation) if causation else None,
+        body=body,
+        recipient=parts[2] if parts[1] == "command" else None,
+        traceparent=headers.get("ce-traceparent"),
+        incarnation=int(incarnation),
+        position=int(position),
+        time=datetime.fromisoformat(time) if time else None,
+    )
+
+
+class NatsTransport:
+    """The `Transport` port on one NATS connection, made when it is first needed and kept up since."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._client: Client | None = None
+        self.lost = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None and self._client.is_connected
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def publisher(self, source: str) -> NatsPublisher:
+        return NatsPublisher(await self._connected(), source)
+
+    async def subscribe(
+        self,
+        reader: str,
+        sources: Mapping[str, Collection[str]],
+        cursors: Collection[Cursor],
+        wake: Callable[[], None],
+    ) -> NatsSubscription:
+        subscription = NatsSubscription(await self._connected(), reader, wake, self.lost)
+        latest = {c.id.source: c for c in sorted(cursors, key=lambda c: c.id.incarnation)}
+        try:
+            for source in sources:
+                await subscription.open(source, latest.get(source))
+        except TransportUnavailable:
+            await subscription.close()
+            raise
+        return subscription
+
+    async def _connected(self) -> Client:
+        """Connect, once.
+
+        Raises:
+            TransportUnavailable: the broker cannot be reached, or does not let us in.
+        """
+        if self._client is None:
+            try:
+                self._client = await nats.connect(
+                    self._url,
+                    name=self._name,
+                    inbox_prefix=f"_INBOX_{self._name}".encode(),
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.2,
+                    connect_timeout=3,
+                    pending_size=64 << 20,
+                    allow_reconnect=True,
+                    disconnected_cb=self._disconnected,
+                    error_cb=_failed,
+                )
+            except (OSError, TimeoutError, NatsError) as error:
+                raise TransportUnavailable(f"cannot connect to the broker: {error}") from error
+        return self._client
+
+    async def _disconnected(self) -> None:
+        self.lost.set()
+
+
+async def _failed(error: Exception) -> None:
+    # A refused publication is told here only; its sender sees a time-out.
+    log.warning("broker", reason=str(error) or type(error).__name__)
+
+
+class NatsPublisher:
+    """The writer of one stream. Each message names the one before it, so that one ack proves all."""
+
+    def __init__(self, client: Client, source: str) -> None:
+        self._client = client
+        self._source = source
+        self._tail_sequence = 0
+        self._tail_id: str | None = None
+
+    async def tail(self) -> StreamId | None:
+        self._tail_id = None
+        info = await ask(self._client, f"STREAM.INFO.{self._source}")
+        state = info["state"]
+        self._tail_sequence = state["last_seq"]
+        if state["messages"] == 0:
+            return None
+        last = await stored_message(self._client, self._source, state["last_seq"])
+        return _stream_id(last, self._source)
+
+    async def publish(self, messages: Sequence[Envelope]) -> None:
+        try:
+            for message in messages[:-1]:
+                await self._client.publish(
+                    subject_of(message), message.body, headers=self._chained(message)
+                )
+            last = messages[-1]
+            answer = await self._client.request(
+                subject_of(last), last.body, timeout=ACK_SECONDS, headers=self._chained(last)
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            raise TransportUnavailable(
+                f"the broker did not confirm messages of {self._source}: {error!r}"
+            ) from error
+        if refused := json.loads(answer.data).get("error"):
+            raise ForeignMessage(
+                f"the stream of {self._source} does not end as we left it: {refused['description']}"
+            )
+
+    def _chained(self, message: Envelope) -> dict[str, str]:
+        headers = headers_of(message)
+        if self._tail_id is None:
+            headers["Nats-Expected-Last-Sequence"] = str(self._tail_sequence)
+        else:
+            headers["Nats-Expected-Last-Msg-Id"] = self._tail_id
+        self._tail_id = headers["Nats-Msg-Id"]
+        return headers
+
+
+class NatsSubscription:
+    """The reader of several streams: pulls ahead a bounded number of messages of each."""
+
+    def __init__(
+        self, client: Client, reader: str, wake: Callable[[], None], lost: asyncio.Event
+    ) -> None:
+        self._client = client
+        self._reader = reader
+        self._wake = wake
+        self._lost = lost
+        self._pulls: list[_Pull] = []
+
+    async def open(self, source: str, cursor: Cursor | None) -> None:
+        """Begin to read one stream after a cursor."""
+        first = await self._first(source, cursor)
+        answer = await ask(self._client, f"CONSUMER.RESET.{source}.{self._reader}", {"seq": first})
+        pull = _Pull(
+            self._client, source, self._reader, answer["num_pending"], self._wake, self._lost
+        )
+        self._pulls.append(pull)
+        await pull.start()
+
+    async def _first(self, source: str, cursor: Cursor | None) -> int:
+        """Where to begin: behind the hint, where the broker still has our last message there."""
+        if cursor is None or cursor.hint == 0:
+            return 1
+        try:
+            message = await stored_message(self._client, source, cursor.hint)
+            known = _stream_id(message, source) == (cursor.id.incarnation, cursor.at)
+        except (TransportUnavailable, ForeignMessage):
+            known = False
+        return cursor.hint + 1 if known else 1
+
+    def take(self, limit: int) -> list[Received]:
+        taken: list[Received] = []
+        for pull in self._pulls:
+            taken.extend(pull.take(limit - len(taken)))
+        return taken
+
+    async def behind(self) -> bool:
+        return any(pull.behind for pull in self._pulls)
+
+    async def close(self) -> None:
+        for pull in self._pulls:
+            await pull.stop()
+
+
+class _Pull:
+    """One stream: keeps requests for messages open, and notices when one is missing."""
+
+    def __init__(
+        self,
+        client: Client,
+        source: str,
+        reader: str,
+        pending: int,
+        wake: Callable[[], None],
+        lost: asyncio.Event,
+    ) -> None:
+        self._client = client
+        self._source = source
+        self._reader = reader
+        self._pending = pending
+        self._wake = wake
+        self._lost = lost
+        self._arrived: deque[Msg] = deque()
+        self._asked = 0
+        self._taken = 0
+        self._sequence = 0
+        self._task: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()
+
+    @property
+    def behind(self) -> bool:
+        return self._taken < self._pending
+
+    async def start(self) -> None:
+        inbox = self._client.new_inbox()
+        self._subscription = await self._client.subscribe(
+            inbox, cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        self._task = asyncio.create_task(self._ask_on(inbox))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        try:
+            await self._subscription.unsubscribe()
+        except NatsError:
+            return  # the connection is gone, and the subscription with it
+
+    def take(self, limit: int) -> list[Received]:
+        count = min(limit, len(self._arrived))
+        messages = [self._arrived.popleft() for _ in range(count)]
+        self._taken += count
+        if count:
+            self._room.set()
+        return [received for m in messages if (received := _received(m)) is not None]
+
+    async def _receive(self, message: Msg) -> None:
+        if not message.reply.startswith("$JS.ACK."):
+            self._asked = 0  # a status: the request has ended
+            self._room.set()
+            return
+        sequence = int(message.reply.split(".")[-3])
+        if sequence != self._sequence + 1:
+            log.warning(
+                "delivery skipped", source=self._source, expected=self._sequence + 1, got=sequence
+            )
+            self._lost.set()
+        self._sequence = sequence
+        self._asked = max(0, self._asked - 1)
+        self._arrived.append(message)
+        self._wake()
+
+    async def _ask_on(self, inbox: str) -> None:
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._source}.{self._reader}"
+        while True:
+            self._room.clear()
+            room = PREFETCH - self._asked - len(self._arrived)
+            if room >= PREFETCH // 2:
+                self._asked += room
+                body = json.dumps({"batch": room, "expires": PULL_SECONDS * 1_000_000_000})
+                await self._client.publish(subject, body.encode(), reply=inbox)
+            try:
+                async with asyncio.timeout(PULL_SECONDS + 5):
+                    await self._room.wait()
+            except TimeoutError:
+                self._asked = 0  # the broker has forgotten us: ask again
+
+
+def _received(message: Msg) -> Received | None:
+    try:
+        envelope = read_envelope(message.subject, message.headers or {}, message.data)
+    except (KeyError, ValueError, IndexError) as error:
+        log.warning("not one of our messages", subject=message.subject, reason=repr(error))
+        return None
+    return Received(envelope, int(message.reply.split(".")[-4]))
+
+
+async def ask(client: Client, call: str, body: object = None) -> dict[str, Any]:
+    """Ask JetStream's API.
+
+    Raises:
+        TransportUnavailable: no answer, or an error (its description is in the message).
+    """
+    payload = b"" if body is None else json.dumps(body).encode()
+    try:
+        reply = await client.request(f"$JS.API.{call}", payload, timeout=ACK_SECONDS)
+    except (NatsError, NoRespondersError, OSError, TimeoutError) as error:
+        raise TransportUnavailable(f"JetStream does not answer {call}: {error!r}") from error
+    answer: dict[str, Any] = json.loads(reply.data)
+    if refused := answer.get("error"):
+        raise TransportUnavailable(f"JetStream refuses {call}: {refused}")
+    return answer
+
+
+async def stored_message(client: Client, stream: str, sequence: int) -> Mapping[str, str]:
+    """Return the headers of a stored message."""
+    answer = await ask(client, f"STREAM.MSG.GET.{stream}", {"seq": sequence})
+    raw = base64.b64decode(answer["message"].get("hdrs", "")).decode()
+    lines = (line.partition(":") for line in raw.splitlines()[1:] if line)
+    return {name: value.strip() for name, _, value in lines}
+
+
+def _stream_id(headers: Mapping[str, str], source: str) -> StreamId:
+    owner, _, rest = headers.get("Nats-Msg-Id", "").partition(":")
+    incarnation, _, position = rest.partition(":")
+    if owner != source or not (incarnation.isdigit() and position.isdigit()):
+        raise ForeignMessage(f"the stream of {source} has a message that {source} did not write")
+    return StreamId(int(incarnation), int(position))

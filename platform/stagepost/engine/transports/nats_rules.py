@@ -1,0 +1,115 @@
+"""Who may do what on NATS, and the streams and consumers that the links need.
+
+All of it follows from what the services declare, so that they need no right to create anything.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nats
+
+from stagepost.engine.service import Service
+from stagepost.engine.transports.nats import ask
+from stagepost.messages import Command, Message
+
+ADMIN = "admin"
+DEDUPLICATION_SECONDS = 10
+
+
+def nats_config(
+    services: Sequence[Service], *, port: int, store_dir: Path, passwords: Mapping[str, str]
+) -> str:
+    """Return a server's configuration: loopback only, JetStream on file, one user per service.
+
+    `passwords` has one for each service, and for `admin`, who provisions.
+    """
+    users: list[dict[str, Any]] = [{"user": ADMIN, "password": passwords[ADMIN]}]
+    users += [
+        {"user": s.name, "password": passwords[s.name], "permissions": permissions(s, services)}
+        for s in services
+    ]
+    return "\n".join(
+        (
+            'server_name: "stagepost"',
+            'host: "127.0.0.1"',
+            f"port: {port}",
+            f"jetstream {{ store_dir: {json.dumps(str(store_dir))} }}",
+            f"authorization {{ users: {json.dumps(users, indent=1)} }}",
+            "",
+        )
+    )
+
+
+def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]:
+    """Return what a service's user may do: publish under its own name, read its own consumers."""
+    allowed = [
+        f"{service.name}.event.>",
+        f"{service.name}.command.>",
+        f"$JS.API.STREAM.INFO.{service.name}",
+        f"$JS.API.STREAM.MSG.GET.{service.name}",
+    ]
+    for source in services:
+        if service.reads_from(source):
+            allowed += [
+                f"$JS.API.CONSUMER.RESET.{source.name}.{service.name}",
+                f"$JS.API.CONSUMER.MSG.NEXT.{source.name}.{service.name}",
+                f"$JS.API.STREAM.MSG.GET.{source.name}",
+            ]
+    return {
+        "publish": {"allow": allowed},
+        "subscribe": {"allow": [f"_INBOX_{service.name}.>"]},
+    }
+
+
+async def provision(url: str, services: Sequence[Service]) -> None:
+    """Make each service's stream, and a consumer for each of its readers; what is there is kept.
+
+    Raises:
+        TransportUnavailable: the broker cannot be reached, or refuses.
+    """
+    client = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=2)
+    try:
+        for source in services:
+            await ask(client, f"STREAM.CREATE.{source.name}", stream_config(source))
+            for reader in services:
+                if wanted := reader.reads_from(source):
+                    config = consumer_config(source, reader, wanted)
+                    await ask(
+                        client,
+                        f"CONSUMER.CREATE.{source.name}.{reader.name}",
+                        {"stream_name": source.name, "config": config},
+                    )
+    finally:
+        await client.close()
+
+
+def stream_config(source: Service) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "subjects": [f"{source.name}.event.>", f"{source.name}.command.>"],
+        "storage": "file",
+        "retention": "limits",
+        "num_replicas": 1,
+        "duplicate_window": DEDUPLICATION_SECONDS * 1_000_000_000,
+    }
+
+
+def consumer_config(
+    source: Service, reader: Service, wanted: Iterable[type[Message]]
+) -> dict[str, Any]:
+    return {
+        "durable_name": reader.name,
+        "ack_policy": "none",
+        "deliver_policy": "all",
+        "filter_subjects": sorted(_subject(source, message) for message in wanted),
+    }
+
+
+def _subject(source: Service, message: type[Message]) -> str:
+    if issubclass(message, Command):
+        return f"{source.name}.command.{message.OWNER}.{message.__name__}"
+    return f"{source.name}.event.{message.__name__}"
