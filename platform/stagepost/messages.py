@@ -35,7 +35,8 @@ class Message(BaseModel):
     """Anything that can sit in an outbox: a frozen value with an owner, a version and a key.
 
     The owner is the second part of the module that declares it (`contracts.payments`,
-    `services.payments.provider`), the type is said with it: `payments.PaymentReceived`.
+    `services.payments.provider`) unless `OWNER` says otherwise; the type is said with it:
+    `payments.PaymentReceived`.
     Messages of one key are handled in the order in which they were sent.
     """
 
@@ -51,8 +52,8 @@ class Message(BaseModel):
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         if cls.__module__ == __name__:
             return
-        path = cls.__module__.split(".")
-        cls.OWNER = path[1] if len(path) > 1 else path[0]
+        if "OWNER" not in cls.__dict__:
+            cls.OWNER = cls.__module__.split(".")[1]
         cls.TYPE = f"{cls.OWNER}.{cls.__name__}"
         _REGISTRY[cls.TYPE] = cls
 

@@ -26,14 +26,14 @@ _NOT_FOUND = Reply(b"there is nothing under this path", 404)
 class MemoryCalls:
     """The Calls port in memory. `routes` holds a function for each (part of the world, path).
 
-    A function that is not done in `timeout` seconds is cancelled, which a process is not: what
-    must be done although nobody waits any more is to be shielded.
+    As with a process of its own, a function goes on when nobody waits for it any more.
     """
 
     def __init__(self, routes: Mapping[tuple[str, str], Route], timeout: float) -> None:
         self._routes = routes
         self._timeout = timeout
         self._under_way = UnderWay()
+        self._running: set[asyncio.Future[Reply]] = set()
 
     async def post(self, to: str, path: str, body: bytes, idempotency_key: str) -> bytes:
         """Call the function; return the JSON body of its reply.
@@ -44,8 +44,8 @@ class MemoryCalls:
         with self._under_way:
             request = f"POST {path} to {to}"
             try:
-                async with asyncio.timeout(self._timeout):
-                    reply = await self._route(to, path)(body, idempotency_key)
+                running = self._start(self._route(to, path)(body, idempotency_key))
+                reply = await asyncio.wait_for(asyncio.shield(running), self._timeout)
             except TimeoutError as error:
                 raise CallFailed(f"{request} got no answer in {self._timeout:g} s") from error
             except ConnectionError as error:
@@ -55,6 +55,12 @@ class MemoryCalls:
     async def close(self) -> None:
         """Let requests under way end."""
         await self._under_way.close()
+
+    def _start(self, reply: Awaitable[Reply]) -> asyncio.Future[Reply]:
+        running = asyncio.ensure_future(reply)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return running
 
     def _route(self, to: str, path: str) -> Route:
         if all(name != to for name, _ in self._routes):

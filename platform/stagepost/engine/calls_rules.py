@@ -30,7 +30,7 @@ def answer_of(request: str, status: int, body: bytes) -> bytes:
 
 
 class UnderWay:
-    """The requests that are under way: each is entered and left with `with`; `close` waits for all."""
+    """The requests that are under way: each is one `with` block, and `close` waits for all."""
 
     def __init__(self) -> None:
         self._count = 0

@@ -199,10 +199,11 @@ class Desk:
         decided = [item for item in fresh if item.decided is not None]
         if not decided:
             return
+        lease = self._lease
         try:
             await self._append(decided)
         except Fenced:
-            self._lose_lease(decided)
+            self._lose(lease, decided)
         except Exception as error:  # noqa: BLE001  # one of them cannot be stored: find it
             log.error("batch refused", reason=str(error), commits=len(decided))  # noqa: TRY400
             await self._append_apart(decided)
@@ -259,21 +260,23 @@ class Desk:
         if items:
             self.wake.set()
 
-    def _lose_lease(self, items: Iterable[Item]) -> None:
-        """Stop: another instance holds the lease now. Requests need none."""
-        log.warning("lease lost")
+    def _lose(self, lease: Lease | None, items: Iterable[Item]) -> None:
+        """Stop, unless we hold a newer lease by now: this one has passed on. Requests need none."""
+        log.warning("lease lost", lease=lease)
         self._decisions.cache.clear()
-        self.step_down()
+        if lease is self._lease:
+            self.step_down()
+            self.fenced.set()
         self._put_back([item for item in items if item.is_request])
-        self.fenced.set()
 
     async def _append_apart(self, items: Sequence[Item]) -> None:
         """Append one by one; what the store refuses is parked, or fails its request."""
+        lease = self._lease
         for item in items:
             try:
                 await self._append([item])
             except Fenced:
-                self._lose_lease(items)
+                self._lose(lease, items)
                 return
             except Exception as error:  # noqa: BLE001  # this is the one
                 await self._give_up(item, error)

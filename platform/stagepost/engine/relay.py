@@ -69,7 +69,7 @@ class Relay:
 
     async def _is_ours(self, tail: StreamId) -> bool:
         row = await self._store.outbox_row(tail.position)
-        return row is not None and row.incarnation == tail.incarnation
+        return row is not None and (row.incarnation, row.id) == (tail.incarnation, tail.id)
 
     async def _rewind(self, position: int, found: str) -> None:
         if position == self._cursor.at:

@@ -220,7 +220,7 @@ class MemoryStore:
         stored = self._cursors.get(cursor.id, Cursor(cursor.id, 0, 0))
         if stored.at != cursor.at:
             return stored.at
-        to = max(cursor.at, cursor.to if stop is None else stop)
+        to = cursor.to if stop is None else max(cursor.at, stop)
         hint = (cursor.hint if stop is None else 0) or stored.hint
         self._cursors[cursor.id] = Cursor(cursor.id, to, to, hint)
         return to

@@ -282,7 +282,7 @@ BEGIN
      WHERE reader = k_reader[k] AND source = k_source[k]
        AND incarnation = k_incarnation[k] AND partition = k_partition[k];
     IF coalesce(stood, 0) = k_at[k] THEN
-      stood := greatest(coalesce(stop, k_to[k]), k_at[k]);
+      stood := CASE WHEN stop IS NULL THEN k_to[k] ELSE greatest(stop, k_at[k]) END;
       INSERT INTO cursors VALUES (k_reader[k], k_source[k], k_incarnation[k], k_partition[k], stood,
                                   CASE WHEN stop IS NULL THEN k_hint[k] ELSE 0 END)
       ON CONFLICT (reader, source, incarnation, partition) DO UPDATE

@@ -61,8 +61,10 @@ UPDATE incarnation SET incarnation = incarnation + 1 FROM above RETURNING incarn
 
 -- name: take_lease
 -- By the database's clock. The same holder gets it at once: it fences what is left of its former self.
+-- Under the lock of `append`: what the holder before is writing right now is seen by the next.
+WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('stagepost.append')))
 INSERT INTO leases AS l (name, holder, epoch, expires_at)
-VALUES ($1, $2, 1, clock_timestamp() + make_interval(secs => $3))
+SELECT $1, $2, 1, clock_timestamp() + make_interval(secs => $3) FROM alone
 ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, epoch = l.epoch + 1, expires_at = EXCLUDED.expires_at
  WHERE l.holder = EXCLUDED.holder OR l.expires_at < clock_timestamp()
 RETURNING epoch

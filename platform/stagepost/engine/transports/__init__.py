@@ -10,15 +10,17 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from stagepost.engine.store import Cursor, Envelope
 
 
 class StreamId(NamedTuple):
-    """Which message of a source: its incarnation and its position in the outbox."""
+    """Which message of a source: its incarnation, its position in the outbox, and its own id."""
 
     incarnation: int
     position: int
+    id: UUID
 
 
 @dataclass(frozen=True, slots=True)

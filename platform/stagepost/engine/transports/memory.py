@@ -89,7 +89,7 @@ class MemoryPublisher:
             raise ForeignMessage(
                 f"the stream of {self._source} has a message that {self._source} did not write"
             )
-        return StreamId(stream[-1].incarnation, stream[-1].position)
+        return StreamId(stream[-1].incarnation, stream[-1].position, stream[-1].id)
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         _reach(self._broker, self._source)

@@ -241,7 +241,7 @@ class NatsSubscription:
             return 1
         try:
             message = await stored_message(self._client, source, cursor.hint)
-            known = _stream_id(message, source) == (cursor.id.incarnation, cursor.at)
+            known = _stream_id(message, source)[:2] == (cursor.id.incarnation, cursor.at)
         except (TransportUnavailable, ForeignMessage):
             known = False
         return cursor.hint + 1 if known else 1
@@ -383,4 +383,4 @@ def _stream_id(headers: Mapping[str, str], source: str) -> StreamId:
     incarnation, _, position = rest.partition(":")
     if owner != source or not (incarnation.isdigit() and position.isdigit()):
         raise ForeignMessage(f"the stream of {source} has a message that {source} did not write")
-    return StreamId(int(incarnation), int(position))
+    return StreamId(int(incarnation), int(position), UUID(headers["ce-id"]))

@@ -1,0 +1,40 @@
+# make demo     sets everything up, runs an order book through the stack, proves the promises
+# make test     sets everything up, runs every test
+# make up       runs the stack until Ctrl-C
+#
+# Options: make demo ORDERS=2000 SEED=7 BOOK=path STOCK=unlimited|listed PACE=serial JSON=1
+#          make up DATA=dir
+#          make ... PYTHON=python3.12
+# What is given to make stands in the environment of what it starts, where it is read.
+
+PYTHON ?= python3
+RUN = .venv/bin/python -m
+# make cannot tell anybody when it is killed: what it started looks for it.
+HERE = exec env STAGEPOST_PARENT=$$PPID
+
+.PHONY: demo test up check lock installed
+.DEFAULT_GOAL := demo
+
+demo: installed
+	@$(HERE) $(RUN) services.demo
+
+up: installed
+	@$(HERE) $(RUN) stagepost up
+
+test: installed
+	@$(HERE) $(RUN) pytest
+
+check: installed
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy
+	@.venv/bin/lint-imports
+
+installed:
+	@$(PYTHON) platform/install.py
+
+# Writes down the newest versions that fit pyproject.toml, with their hashes.
+lock: installed
+	@$(RUN) uv pip compile -q --universal --generate-hashes --extra dev --upgrade \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  pyproject.toml -o platform/requirements.lock

@@ -1,0 +1,86 @@
+"""`stagepost up`: the stack in the foreground, until somebody asks it to end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from stagepost.engine.discovery import PACKAGE
+from stagepost.engine.stack.stack import Stack
+
+PARENT = "STAGEPOST_PARENT"
+"""The process without which we shall not go on: `make`, which cannot tell us when it is killed."""
+_LOOK = 0.5
+
+T = TypeVar("T")
+
+
+async def up(data: Path) -> int:
+    """Run the stack until Ctrl-C, SIGTERM or SIGHUP; return the exit status."""
+    await interruptible(_run(data))
+    return 0
+
+
+async def _run(data: Path) -> None:
+    console = Console()
+    console.print(f"Starting the stack; its data and logs are in {data}")
+    async with Stack(data) as stack:
+        await _seed(stack)
+        console.print(_overview(stack), "Ready. Ctrl-C ends it.")
+        await stack.running()
+
+
+async def _seed(stack: Stack) -> None:
+    if find_spec(f"{PACKAGE}.seed"):
+        await import_module(f"{PACKAGE}.seed").seed(stack.urls)
+
+
+def _overview(stack: Stack) -> Table:
+    table = Table("what", "where", caption="A service's calls are described under /docs.")
+    for name, url in stack.urls.items():
+        table.add_row(name, url)
+    return table
+
+
+async def interruptible(work: Coroutine[Any, Any, T]) -> T | None:
+    """Run `work`; return None where it was asked to end, once it has done so in good order.
+
+    SIGINT, SIGTERM, SIGHUP and the end of our parent ask. Who asks again must wait all the same:
+    an end in mid-end would leave processes behind.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(work)
+    asked = asyncio.Event()
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in signals:
+        loop.add_signal_handler(number, asked.set)
+    watch = asyncio.create_task(_orphaned(asked))
+    waiting = asyncio.create_task(asked.wait())
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if asked.is_set():
+            task.cancel()
+            await asyncio.wait({task})
+        return None if task.cancelled() else task.result()
+    finally:
+        watch.cancel()
+        waiting.cancel()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+async def _orphaned(asked: asyncio.Event) -> None:
+    parent = os.environ.get(PARENT)
+    while parent and os.getppid() == int(parent):  # noqa: ASYNC110  # nothing tells us of it
+        await asyncio.sleep(_LOOK)
+    if parent:
+        asked.set()

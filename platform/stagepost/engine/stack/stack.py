@@ -1,0 +1,273 @@
+"""The stack: what runs, in which order it starts and ends, and where it can be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from http import HTTPStatus
+from pathlib import Path
+from socket import socket
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from stagepost.engine.discovery import find_services, find_worlds
+from stagepost.engine.stack.databases import Databases
+from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
+from stagepost.engine.stack.nats import start_nats
+from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
+from stagepost.engine.stack.postgres import Postgres, account_for
+from stagepost.engine.stack.processes import Group, Program, Supervisor
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
+from stagepost.errors import StagepostError
+
+PATIENCE = 10.0
+"""Seconds that a process gets to end in order."""
+ANSWER = aiohttp.ClientTimeout(total=2)
+"""How long a process that has its socket already gets to say that it is ready."""
+
+
+def to_stderr(line: str) -> None:
+    """Say something to whoever looks on, without touching standard output."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  # it is for a person to read
+
+
+class Stack:
+    """`async with Stack(folder) as stack`: inside, all runs and is ready; afterwards, nothing does.
+
+    `fresh` begins without what an earlier stack left in the folder, `timers` gives delays in
+    seconds by the timer's name, `env` is for the services.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        fresh: bool = False,
+        timers: Mapping[str, float] | None = None,
+        env: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = to_stderr,
+    ) -> None:
+        self.data = data.resolve()
+        self._fresh = fresh
+        self._timers = dict(timers or {})
+        self._env = dict(env or {})
+        self._say = say
+        self._services = find_services()
+        self._worlds = find_worlds()
+        self._sockets: dict[str, socket] = {}
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as exits:
+            await self._start(exits)
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._exits.aclose()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What listens: the services in the order of their ports, then the world around them."""
+        return (*self._services, *self._worlds)
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where each of them is."""
+        return {name: self.url(name) for name in self.names}
+
+    @property
+    def audit_dsn(self) -> str:
+        """How the auditor reads all databases, as schemas of one."""
+        return self.databases.audit_dsn()
+
+    @property
+    def superuser_dsn(self) -> str:
+        """How the server's superuser connects."""
+        return self._postgres.dsn("postgres")
+
+    def url(self, name: str) -> str:
+        """Return where a service is; that stays while its process comes and goes."""
+        return f"http://{HOST}:{port_of(self._sockets[name])}"
+
+    def dsn(self, name: str) -> str:
+        """Return how a service connects to its database."""
+        return self.databases.dsn(name)
+
+    def pid(self, name: str) -> int:
+        """Return the process id: of a service, of the world, of `postgres` or of `nats`."""
+        return self._supervisor[name].pid
+
+    def kill(self, name: str) -> None:
+        """End one of these processes as a crash would; it is started again."""
+        self._supervisor[name].kill()
+
+    async def running(self) -> None:
+        """Wait as long as the stack is kept running: for ever, unless keeping it so fails."""
+        await asyncio.shield(self._watch)
+
+    async def _start(self, exits: AsyncExitStack) -> None:
+        lock = exits.enter_context(held(self.data))
+        if self._fresh:
+            empty(self.data)
+        (self.data / "logs").mkdir(exist_ok=True)
+        self._passwords = Passwords(self.data / "secrets.json")
+        folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=_short_temporary_folder()))
+        group = Group(folder, lock)
+        exits.push_async_callback(group.close)
+        self._supervisor = Supervisor(group, self._say, self._write_state)
+        self._listen(exits)
+        await self._start_servers(exits, folder)
+        await self._start_services(exits)
+        self._write_state()
+        exits.callback(self._state.unlink, missing_ok=True)
+        self._watch = asyncio.create_task(self._supervisor.watch())
+        exits.push_async_callback(self._stop_watching)
+
+    def _listen(self, exits: AsyncExitStack) -> None:
+        ports = {name: service.port for name, service in self._services.items()}
+        ports |= {name: port for name, (port, _) in self._worlds.items()}
+        for name, port in ports.items():
+            self._sockets[name] = exits.enter_context(listen(port))
+
+    async def _start_servers(self, exits: AsyncExitStack, folder: Path) -> None:
+        account = account_for(self.data, self._say)
+        if account:
+            os.chown(folder, *account)
+        self._postgres = Postgres(
+            self.data / "postgres",
+            folder,
+            self._log("postgres"),
+            self._passwords.of("postgres"),
+            account,
+        )
+        self.databases = Databases(self._postgres, self._passwords)
+        self._nats_port = free_port()
+        exits.push_async_callback(self._supervisor.stop, ["postgres"], PATIENCE)
+        exits.push_async_callback(self._supervisor.stop, ["nats"], PATIENCE)
+        await _together(self._start_postgres(), self._start_nats())
+
+    async def _start_postgres(self) -> None:
+        await self._postgres.start(self._supervisor)
+        await self.databases.provide(self.names)
+        folders = {name: service.sql for name, service in self._services.items()}
+        folders |= {name: _sql_beside(serve) for name, (_, serve) in self._worlds.items()}
+        await self.databases.migrate(folders)
+        await self.databases.attach(self.names)
+
+    async def _start_nats(self) -> None:
+        services = list(self._services.values())
+        config = self.data / "nats.conf"
+        text = nats_config(
+            services,
+            port=self._nats_port,
+            store_dir=self.data / "nats",
+            passwords={name: self._nats_password(name) for name in (ADMIN, *self._services)},
+        )
+        write_secret(config, text)
+        await start_nats(self._supervisor, config, self._nats_port, self._log("nats"))
+        await provision(self.nats_url(ADMIN), services)
+
+    async def _start_services(self, exits: AsyncExitStack) -> None:
+        exits.push_async_callback(self._supervisor.stop, self.names, PATIENCE)
+        async with aiohttp.ClientSession(timeout=ANSWER) as http:
+            await _together(*(self._start_service(name, http) for name in self.names))
+
+    async def _start_service(self, name: str, http: aiohttp.ClientSession) -> None:
+        descriptor = self._sockets[name].fileno()
+        program = Program(
+            name,
+            (sys.executable, "-m", "stagepost", "run", name),
+            self._log(name),
+            env=os.environ | self._env | self._settings(name, descriptor),
+            sockets=(descriptor,),
+        )
+
+        async def ready() -> bool:
+            try:
+                async with http.get(f"{self.url(name)}/health/ready") as answer:
+                    return answer.status == HTTPStatus.OK
+            except (aiohttp.ClientError, TimeoutError):
+                return False
+
+        await self._supervisor.start(program, ready)
+
+    def _settings(self, name: str, descriptor: int) -> dict[str, str]:
+        service = self._services.get(name)
+        called = service.calls if service else ()
+        calls = {part: f"{self.url(world)}/{part}" for world in self._worlds for part in called}
+        return {
+            "STAGEPOST_DATABASE": self.databases.dsn(name),
+            "STAGEPOST_NATS_URL": self.nats_url(name if service else None),
+            "STAGEPOST_SOCKET_FD": str(descriptor),
+            "STAGEPOST_CALLS": json.dumps(calls),
+            "STAGEPOST_TIMERS": json.dumps(self._timers),
+        }
+
+    def nats_url(self, user: str | None) -> str:
+        """Return how a service connects to the broker, or somebody without a name."""
+        login = f"{user}:{self._nats_password(user)}@" if user else ""
+        return f"nats://{login}{HOST}:{self._nats_port}"
+
+    def _nats_password(self, user: str) -> str:
+        return self._passwords.of(f"nats {user}")
+
+    def _log(self, name: str) -> Path:
+        return self.data / "logs" / f"{name}.log"
+
+    @property
+    def _state(self) -> Path:
+        return self.data / "stack.json"
+
+    def _write_state(self) -> None:
+        state = {
+            "pid": os.getpid(),
+            "services": {name: self._state_of(name) for name in self._services},
+            **{name: self._state_of(name) for name in self._worlds},
+            "postgres": {"superuser": self.superuser_dsn, "audit": self.audit_dsn},
+            "nats": {"url": self.nats_url(ADMIN)},
+        }
+        write_secret(self._state, json.dumps(state, indent=2))
+
+    def _state_of(self, name: str) -> dict[str, object]:
+        return {
+            "url": self.url(name),
+            "port": port_of(self._sockets[name]),
+            "pid": self.pid(name),
+            "database": self.databases.dsn(name),
+            "owner_database": self.databases.owner_dsn(name),
+        }
+
+    async def _stop_watching(self) -> None:
+        self._watch.cancel()
+        await asyncio.wait({self._watch})
+
+
+async def _together(*starts: Coroutine[None, None, None]) -> None:
+    """Start several at once; where one fails, give up the others and raise what it raised."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for start in starts:
+                tasks.create_task(start)
+    except* StagepostError as errors:
+        raise errors.exceptions[0] from None
+
+
+def _short_temporary_folder() -> str | None:
+    # A path to a Unix socket has room for about 100 characters.
+    return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108
+
+
+def _sql_beside(serve: Callable[..., object]) -> Path:
+    return Path(str(sys.modules[serve.__module__].__file__)).parent / "sql"

@@ -1,0 +1,22 @@
+"""The HTTP layer: what services' `api.py` and the runtime need of it."""
+
+from stagepost.engine.web.app import make_app
+from stagepost.engine.web.common import Probe
+from stagepost.engine.web.inputs import Authenticate, anonymous
+from stagepost.engine.web.paging import Limit, Page, Position, page_of
+from stagepost.engine.web.problems import Problem, problems
+from stagepost.engine.web.server import http_server
+
+__all__ = [
+    "Authenticate",
+    "Limit",
+    "Page",
+    "Position",
+    "Probe",
+    "Problem",
+    "anonymous",
+    "http_server",
+    "make_app",
+    "page_of",
+    "problems",
+]

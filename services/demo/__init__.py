@@ -1,0 +1,1 @@
+"""The demonstration: an order book pushed through the stack, and the promises proven on it."""

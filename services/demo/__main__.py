@@ -1,0 +1,169 @@
+"""`python -m services.demo`: what `make demo` runs. Its options are environment variables."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from rich.console import Console
+
+from services.demo import northwind
+from services.demo.attempts import BAD_INPUT, WALLS, check_bad_input, check_walls
+from services.demo.book import Book, generate
+from services.demo.drive import (
+    MAX_OPEN,
+    Shop,
+    fill_the_shelves,
+    open_shop,
+    place_serially,
+    place_together,
+    tasks,
+)
+from services.demo.promises import PROMISES, Audit, Finding, connect
+from services.demo.replay import VIEWS, check_views
+from services.demo.summary import Ending, Summary, show, summarize
+from services.demo.watch import Watch
+from stagepost.engine.discovery import find_services
+from stagepost.engine.stack import Stack
+from stagepost.engine.stack.foreground import interruptible
+from stagepost.errors import BadSettings, StagepostError
+
+DATA = Path(".stagepost/demo")
+WINDOWS = {"AnswersDue": 2.0, "GoodsDue": 2.0, "SlaDue": 30.0}
+"""Seconds; slow cards and carriers take longer than the first two."""
+
+WRONG, BAD_OPTIONS, INTERRUPTED = 1, 2, 130
+
+
+class Options(BaseSettings):
+    """The make variables of `make demo`."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, populate_by_name=True)
+
+    orders: int = Field(default=300, ge=1, le=1_000_000, validation_alias="ORDERS")
+    seed: int = Field(default=7, validation_alias="SEED")
+    book: Path | None = Field(default=None, validation_alias="BOOK")
+    stock: Literal["listed", "unlimited"] = Field(default="listed", validation_alias="STOCK")
+    pace: Literal["together", "serial"] = Field(default="together", validation_alias="PACE")
+    as_json: bool = Field(default=False, validation_alias="JSON")
+
+
+def read_options() -> Options:
+    """Read the options.
+
+    Raises:
+        BadSettings: names the first that is wrong.
+    """
+    try:
+        return Options()
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise BadSettings(f"{fault['loc'][0]}={fault['input']}: {fault['msg']}") from None
+
+
+def read_book(options: Options) -> Book:
+    """Read or make the order book that the options ask for.
+
+    Raises:
+        northwind.BadBook
+    """
+    if options.book is None:
+        book = generate(options.orders, options.seed)
+    else:
+        book = northwind.read(options.book)
+    return book.with_enough_stock() if options.stock == "unlimited" else book
+
+
+async def run(options: Options, book: Book) -> tuple[Summary, str]:
+    """Push a book through a stack of its own; return what came of it, and what the checks saw."""
+    async with (
+        Stack(DATA, fresh=True, timers=WINDOWS, say=say) as stack,
+        open_shop(stack.urls) as shop,
+    ):
+        services = find_services()
+        connection = await connect(stack.audit_dsn)
+        try:
+            accepted: dict[str, float] = {}
+            started_at = await push(
+                options, book, shop, Audit(connection, services.values()), accepted
+            )
+            audit = Audit(connection, services.values(), accepted)
+            say("Checking the promises")
+            promises = await check(audit, stack, shop)
+            endings = [
+                Ending(accepted_at=accepted.get(row["order_id"], started_at), **row)
+                for row in await audit.rows("endings")
+            ]
+            units_gone = (await audit.row("units_gone"))["units_gone"]
+            return summarize(endings, started_at, units_gone, promises), await audit.window()
+        finally:
+            await connection.close()
+
+
+async def push(
+    options: Options, book: Book, shop: Shop, audit: Audit, accepted: dict[str, float]
+) -> float:
+    """Fill the shelves, place the orders, wait for their ends; return when the first was placed."""
+    say(f"{book.name}: {len(book.orders):,} orders, {sum(book.stock.values()):,} units in stock")
+    await fill_the_shelves(shop, book)
+    room = asyncio.Semaphore(MAX_OPEN)
+    watch = Watch(audit, say, room)
+    started_at = time.time()
+    async with tasks() as both:
+        if options.pace == "serial":
+            placing = both.create_task(place_serially(shop, book.orders, accepted))
+        else:
+            placing = both.create_task(place_together(shop, book.orders, accepted, room))
+        if not await watch.until_ended(len(book.orders)):
+            placing.cancel()
+    await watch.until_settled()
+    return started_at
+
+
+async def check(audit: Audit, stack: Stack, shop: Shop) -> dict[str, Finding]:
+    """Check every promise: on what is stored, and by trying."""
+    services = find_services()
+    findings = {promise: await audit.check(promise) for promise in PROMISES}
+    findings[VIEWS] = await check_views(audit, services.values())
+    findings[WALLS] = await check_walls(stack, list(services), stack.names)
+    findings[BAD_INPUT] = await check_bad_input(audit, shop.session, shop.urls)
+    return findings
+
+
+def say(line: str) -> None:
+    """Tell whoever watches how it goes; standard output is for the result alone."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  # it is for a person to read
+
+
+async def main() -> int:
+    """Run the demonstration; return the exit status."""
+    try:
+        options = read_options()
+        book = read_book(options)
+    except (BadSettings, northwind.BadBook) as error:
+        say(f"demo: {error}")
+        return BAD_OPTIONS
+    try:
+        result = await interruptible(run(options, book))
+    except StagepostError as error:
+        say(f"demo: {error}")
+        return WRONG
+    if result is None:
+        return INTERRUPTED
+    summary, window = result
+    if options.as_json:
+        print(json.dumps(asdict(summary)))  # noqa: T201  # the result
+    else:
+        show(summary, book.name, window, Console())
+    return 0 if summary.all_is_well else WRONG
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,116 @@
+"""The promises of the design, checked on what is stored: SQL as the auditor, who may only read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from stagepost.engine.database import Connection, read_statements
+from stagepost.engine.service import Service
+from stagepost.messages import Answer
+
+SQL = Path(__file__).parent / "sql"
+CHECKS = read_statements(SQL / "promises.sql")
+STATEMENTS = read_statements(SQL / "logs.sql") | CHECKS
+PROMISES = tuple(CHECKS)
+
+SESSION = {"jit": "off", "work_mem": "64MB", "enable_nestloop": "off"}
+"""For few and large joins over tables whose sizes the planner does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether a promise holds, and the figures that prove it."""
+
+    holds: bool
+    detail: str
+
+
+async def connect(dsn: str) -> Connection:
+    """Connect as the auditor."""
+    connection: Connection = await asyncpg.connect(dsn, server_settings=SESSION)
+    return connection
+
+
+class Audit:
+    """What is stored in all databases; `services` say who reads which messages."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        services: Collection[Service],
+        accepted: Iterable[str] | None = None,
+    ) -> None:
+        self.connection = connection
+        self._known = json.dumps(
+            {
+                "links": _links(services),
+                "answers": _answers(services),
+                "accepted": None if accepted is None else list(accepted),
+            }
+        )
+
+    async def rows(self, name: str) -> list[asyncpg.Record]:
+        """Run a statement over the logs of all services."""
+        text = f"{STATEMENTS['logs']}\n{STATEMENTS[name]}"
+        return await self.connection.fetch(text, self._known)
+
+    async def row(self, name: str) -> asyncpg.Record:
+        """Run a statement that has exactly one row."""
+        (row,) = await self.rows(name)
+        return row
+
+    async def check(self, promise: str) -> Finding:
+        """Count the violations of one promise in all that is stored."""
+        found = dict(await self.row(promise))
+        violations, examples = found.pop("violations"), found.pop("examples")
+        return _finding(violations, examples, found)
+
+    async def window(self) -> str:
+        """Say what the checks have seen."""
+        seen = await self.row("window")
+        if not seen["messages"]:
+            return "nothing is stored yet"
+        since, until = (f"{seen[name]:%H:%M:%S}" for name in ("since", "until"))
+        return f"all that is stored: {seen['messages']:,} messages from {since} to {until} UTC"
+
+
+def finding(faults: Sequence[str], figures: Mapping[str, int]) -> Finding:
+    """Return what was found: the first few faults stand for all."""
+    return _finding(len(faults), "; ".join(faults[:3]), figures)
+
+
+def _finding(violations: int, examples: str, figures: Mapping[str, int]) -> Finding:
+    fault = f"{violations:,} violations, such as: {examples}; " if violations else ""
+    return Finding(violations == 0, fault + _in_words(figures))
+
+
+def _in_words(figures: Mapping[str, int]) -> str:
+    """Write figures for a person: `12 on hand, 3 reserved`."""
+    return ", ".join(
+        f"{figure or 0:,} {name.replace('_', ' ')}" for name, figure in figures.items()
+    )
+
+
+def _links(services: Iterable[Service]) -> list[dict[str, str]]:
+    known = list(services)
+    return [
+        {"source": source.name, "type": message.TYPE, "reader": reader.name}
+        for source in known
+        for reader in known
+        for message in reader.reads_from(source)
+    ]
+
+
+def _answers(services: Iterable[Service]) -> list[dict[str, str]]:
+    """Which messages answer which command."""
+    return [
+        {"command": message.TO.TYPE, "answer": message.TYPE}
+        for service in services
+        for message in service.sends
+        if issubclass(message, Answer)
+    ]

@@ -1,0 +1,102 @@
+"""The stock: units of one SKU on the shelf, held under somebody's name, or gone.
+
+Received = on hand + reserved + gone, always.
+"""
+
+# ruff: noqa: ARG002  # an event may say more than the state needs
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from stagepost.aggregate import Aggregate, DomainEvent, FirstEvent, event, stream_id
+
+
+class StockItem(Aggregate):
+    """All units of one SKU. Whoever holds some is named as `<caller>/<reference>`."""
+
+    TOPIC = "inventory.StockItem"
+
+    class Declared(FirstEvent):
+        """We deal in this SKU from now on; there is none of it yet."""
+
+        TOPIC = "inventory.StockItem.Declared"
+        sku: str
+
+    class Received(DomainEvent):
+        """Units came in; a negative quantity corrects a count that was too high."""
+
+        TOPIC = "inventory.StockItem.Received"
+        quantity: int
+        note: str | None
+
+    class Reserved(DomainEvent):
+        """Units wait on the shelf under the holder's name."""
+
+        TOPIC = "inventory.StockItem.Reserved"
+        holder: str
+        quantity: int
+
+    class Fetched(DomainEvent):
+        """Reserved units were taken off the shelf: they are gone."""
+
+        TOPIC = "inventory.StockItem.Fetched"
+        holder: str
+        quantity: int
+
+    class Released(DomainEvent):
+        """Reserved units are anybody's again."""
+
+        TOPIC = "inventory.StockItem.Released"
+        holder: str
+        quantity: int
+
+    class Returned(DomainEvent):
+        """Fetched units are back on the shelf, anybody's again."""
+
+        TOPIC = "inventory.StockItem.Returned"
+        holder: str
+        quantity: int
+
+    @staticmethod
+    def stream(sku: str) -> str:
+        return f"stock/{sku}"
+
+    @staticmethod
+    def create_id(sku: str) -> UUID:
+        return stream_id(StockItem.stream(sku))
+
+    @event(Declared)
+    def __init__(self, *, sku: str) -> None:
+        self.sku = sku
+        self.on_hand = 0
+        self.reserved = 0
+        self.gone = 0
+
+    @property
+    def received(self) -> int:
+        return self.on_hand + self.reserved + self.gone
+
+    @event(Received)
+    def receive(self, *, quantity: int, note: str | None) -> None:
+        self.on_hand += quantity
+
+    @event(Reserved)
+    def reserve(self, *, holder: str, quantity: int) -> None:
+        self.on_hand -= quantity
+        self.reserved += quantity
+
+    @event(Fetched)
+    def fetch(self, *, holder: str, quantity: int) -> None:
+        self.reserved -= quantity
+        self.gone += quantity
+
+    @event(Released)
+    def release(self, *, holder: str, quantity: int) -> None:
+        self.reserved -= quantity
+        self.on_hand += quantity
+
+    @event(Returned)
+    def take_back(self, *, holder: str, quantity: int) -> None:
+        self.gone -= quantity
+        self.on_hand += quantity

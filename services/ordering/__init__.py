@@ -1,0 +1,1 @@
+"""Takes customers' orders, and remembers how they ended."""

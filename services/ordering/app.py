@@ -1,0 +1,27 @@
+"""Ordering, as the engine runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from contracts import ordering
+from services.ordering.api import ROUTES
+from services.ordering.handlers import HANDLERS
+from services.ordering.views import VIEWS
+from stagepost.engine.service import Service
+
+service = Service(
+    name="ordering",
+    about="Takes customers' orders, and remembers how they ended.",
+    port=8001,
+    sql=Path(__file__).parent / "sql",
+    handlers=HANDLERS,
+    views=VIEWS,
+    sends=(
+        ordering.OrderPlaced,
+        ordering.OrderCancellationRequested,
+        ordering.OrderConfirmed,
+        ordering.OrderRejected,
+    ),
+    routes=ROUTES,
+)

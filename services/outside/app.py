@@ -1,0 +1,80 @@
+"""The process: `stagepost run outside`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.outside.api import Api
+from services.outside.carrier import ParcelEntry
+from services.outside.counter import Counter
+from services.outside.ledger import Ledger
+from services.outside.provider import ChargeEntry
+from stagepost.engine.database import Pool, Queries, open_pool
+from stagepost.engine.runtime import stop_on_signals
+from stagepost.engine.settings import Settings
+from stagepost.errors import BadSettings
+
+PORT = 8010
+SQL = Path(__file__).parent / "sql"
+
+
+class OutsideSettings(BaseSettings):
+    """What only the outside world is told; every name has the prefix STAGEPOST_OUTSIDE_."""
+
+    model_config = SettingsConfigDict(env_prefix="STAGEPOST_OUTSIDE_")
+
+    slow_seconds: float = Field(
+        default=3, ge=0, le=300, description="How long tok_slow and SLOW addresses take."
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Serve provider and carrier until SIGTERM or SIGINT, then end what is under way.
+
+    Raises:
+        BadSettings, StoreUnavailable: it cannot start; the message says why.
+    """
+    slow_seconds = _slow_seconds()
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    pool = await open_pool(settings.database.get_secret_value())
+    app = make_app(pool, linger=partial(asyncio.sleep, slow_seconds))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    await runner.setup()
+    try:
+        await _site(runner, settings).start()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+        await pool.close()
+
+
+def make_app(pool: Pool, *, linger: Callable[[], Awaitable[None]]) -> web.Application:
+    """Wire provider and carrier to their ledgers; `linger` is how slow ones wait."""
+    queries = Queries(pool, SQL / "queries.sql")
+    charges = Counter(Ledger(queries, "charges", ChargeEntry), queries, linger)
+    parcels = Counter(Ledger(queries, "parcels", ParcelEntry), queries, linger)
+    return Api(charges, parcels, queries).app()
+
+
+def _site(runner: web.AppRunner, settings: Settings) -> web.BaseSite:
+    if settings.socket_fd is not None:
+        return web.SockSite(runner, socket.socket(fileno=settings.socket_fd))
+    port = PORT if settings.port is None else settings.port
+    return web.TCPSite(runner, settings.host, port)
+
+
+def _slow_seconds() -> float:
+    try:
+        return OutsideSettings().slow_seconds
+    except ValidationError as error:
+        fault = error.errors(include_input=False)[0]["msg"]
+        raise BadSettings(f"cannot start: STAGEPOST_OUTSIDE_SLOW_SECONDS: {fault}") from None

@@ -1,0 +1,1 @@
+"""Takes money once for (caller, reference), and gives back what it took."""

@@ -1,0 +1,44 @@
+"""The worlds in which stores are tested: one in memory, one in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import cast
+
+import asyncpg
+import pytest
+
+from stagepost.engine.store_postgres import PostgresStore
+from tests.conftest import Database, NewDatabase
+from tests.engine.stores import SERVICE, MemoryWorld, PostgresWorld, World
+
+
+@pytest.fixture
+def memory_world() -> MemoryWorld:
+    return MemoryWorld.new()
+
+
+@pytest.fixture(scope="session")
+async def store_database(new_database: NewDatabase) -> Database:
+    """A database of our own: it is emptied before each test."""
+    return await new_database(SERVICE)
+
+
+@pytest.fixture(scope="session")
+async def postgres_store(store_database: Database) -> AsyncIterator[PostgresWorld]:
+    owner = await asyncpg.connect(store_database.owner)
+    store = await PostgresStore.connect(store_database.service, SERVICE)
+    yield PostgresWorld(owner, store)
+    await store.close()
+    await owner.close()
+
+
+@pytest.fixture
+async def postgres_world(postgres_store: PostgresWorld) -> PostgresWorld:
+    await postgres_store.empty()
+    return postgres_store
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def world(request: pytest.FixtureRequest) -> World:
+    return cast("World", request.getfixturevalue(f"{request.param}_world"))

@@ -1,0 +1,213 @@
+"""What the HTTP layer refuses, and how it says so: a problem document for every failure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from litestar.exceptions import NotAuthorizedException
+from structlog.testing import capture_logs
+
+from stagepost.engine.web.problems import PROBLEMS_PAGE, AnyRequest
+from stagepost.errors import Conflict, NotFound, Refused
+from stagepost.messages import MAX_BIGINT
+from tests.engine.shop import GOOD, RAISED, World, problem_of
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with World().served() as client:
+        yield client
+
+
+def fields(answer: httpx.Response) -> list[tuple[str, str]]:
+    return [(fault["in"], fault["pointer"]) for fault in problem_of(answer)["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        (b"", [""]),
+        (b"{", [""]),
+        (b"\xff\xfe", [""]),
+        (b"[" * 100_000, [""]),
+        (b"[]", [""]),
+        (b"{}", ["/lines"]),
+        (b'{"lines": []}', ["/lines"]),
+        (b'{"lines": [{"sku": "a", "quantity": "2"}]}', ["/lines/0/quantity"]),
+        (b'{"lines": [{"sku": "a", "quantity": true}]}', ["/lines/0/quantity"]),
+        (b'{"lines": [{"sku": "a", "quantity": 2.5}]}', ["/lines/0/quantity"]),
+        (b'{"lines": [{"sku": "a", "quantity": 1e300}]}', ["/lines/0/quantity"]),
+        (b'{"lines": [{"sku": "a", "quantity": -1}]}', ["/lines/0/quantity"]),
+        (b'{"lines": [{"sku": "a", "quantity": 18446744073709551616}]}', ["/lines/0/quantity"]),
+        (b'{"lines": [{"sku": "a\\u0000", "quantity": 1}]}', ["/lines/0/sku"]),
+        (b'{"lines": [{"sku": "a", "quantity": 1}], "gift": "\\u0000"}', ["/gift"]),
+        (b'{"lines": [{"sku": "a", "quantity": 1}], "a/b~c": 1}', ["/a~1b~0c"]),
+    ],
+)
+async def test_a_body_that_does_not_fit_is_refused_with_a_pointer_to_the_field(
+    client: httpx.AsyncClient, body: bytes, pointers: list[str]
+) -> None:
+    answer = await client.post("/baskets", content=body, headers=JSON)
+    assert answer.status_code == 400
+    assert fields(answer) == [("body", pointer) for pointer in pointers]
+
+
+async def test_a_number_without_a_fraction_is_an_integer(client: httpx.AsyncClient) -> None:
+    body = b'{"lines": [{"sku": "a", "quantity": 2.0}]}'
+    answer = await client.post("/baskets", content=body, headers=JSON)
+    assert (answer.status_code, answer.json()) == (201, {"lines": 2})
+
+
+async def test_no_more_faults_are_told_than_a_person_can_read(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/baskets", json=GOOD | {f"x{n}": n for n in range(5000)})
+    assert len(fields(answer)) == 20
+
+
+@pytest.mark.parametrize("more", ["; charset=utf-8", ""])
+async def test_a_body_that_fits_is_taken(client: httpx.AsyncClient, more: str) -> None:
+    kind = {"Content-Type": f"application/json{more}"}
+    answer = await client.post(
+        "/baskets", content=b'{"lines":[{"sku":"a","quantity":2}]}', headers=kind
+    )
+    assert (answer.status_code, answer.json()) == (201, {"lines": 2})
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_a_body_that_is_not_said_to_be_json_is_refused(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    answer = await client.post("/baskets", content=b"{}", headers={"Content-Type": kind})
+    assert problem_of(answer)["status"] == 415
+
+
+@pytest.mark.parametrize(("size", "status"), [(1024 * 1024, 201), (1024 * 1024 + 1, 413)])
+async def test_a_body_may_have_one_mebibyte(
+    client: httpx.AsyncClient, size: int, status: int
+) -> None:
+    body = b'{"lines":[{"sku":"a","quantity":2}]}'.ljust(size)
+    answer = await client.post("/baskets", content=body, headers=JSON)
+    assert answer.status_code == status
+    if status == 413:
+        problem_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "faults"),
+    [
+        ("/journal?limit=0", [("query", "/limit")]),
+        ("/journal?limit=501", [("query", "/limit")]),
+        ("/journal?limit=ten", [("query", "/limit")]),
+        ("/journal?limit=1_0", [("query", "/limit")]),
+        ("/journal?after=-1", [("query", "/after")]),
+        (f"/journal?after={MAX_BIGINT + 1}", [("query", "/after")]),
+        ("/journal?limit=2&limit=2", [("query", "/limit")]),
+        ("/journal?limt=2", [("query", "/limt")]),
+        ("/journal?order_id=%00", [("query", "/order_id")]),
+        ("/journal?order_id=a%0A", [("query", "/order_id")]),
+        ("/journal?order_id=%ff", [("query", "/order_id")]),
+        ("/baskets/a%00", [("path", "/name")]),
+        ("/baskets/a%0A", [("path", "/name")]),
+        (f"/baskets/{'a' * 65}", [("path", "/name")]),
+    ],
+)
+async def test_a_parameter_that_does_not_fit_is_refused_by_name(
+    client: httpx.AsyncClient, path: str, faults: list[tuple[str, str]]
+) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 400
+    assert fields(answer) == faults
+
+
+async def test_there_is_a_problem_for_an_address_that_does_not_exist(
+    client: httpx.AsyncClient,
+) -> None:
+    for path in ("/nowhere", "/schema/nowhere", "/docs/assets/nowhere", "/docs/assets/..%2fapp.py"):
+        assert problem_of(await client.get(path))["status"] == 404
+
+
+async def test_a_method_that_an_address_has_not_is_refused_with_those_it_has(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.delete("/baskets/a")
+    assert problem_of(answer)["status"] == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "PUT", "OPTIONS"}
+
+
+async def test_options_names_every_method_of_an_address(client: httpx.AsyncClient) -> None:
+    answer = await client.options("/baskets/a")
+    assert (answer.status_code, answer.headers["allow"]) == (204, "GET, OPTIONS, PUT")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "title"),
+    [
+        ("nothing", 404, NotFound.title),
+        ("taken", 409, Conflict.title),
+        ("other", 409, Refused.title),
+    ],
+)
+async def test_a_refusal_says_why(
+    client: httpx.AsyncClient, name: str, status: int, title: str
+) -> None:
+    problem = problem_of(await client.get(f"/baskets/{name}"))
+    assert (problem["status"], problem["title"]) == (status, title)
+    assert problem["detail"] == str(RAISED[name])
+
+
+async def test_a_refusal_points_to_the_field_at_fault(client: httpx.AsyncClient) -> None:
+    assert fields(await client.get("/baskets/taken")) == [("body", "/lines/1")]
+
+
+@pytest.mark.parametrize("name", ["down", "cut"])
+async def test_what_cannot_be_reached_is_to_be_tried_again(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    with capture_logs() as logged:
+        answer = await client.get(f"/baskets/{name}")
+    assert problem_of(answer)["status"] == 503
+    assert answer.headers["retry-after"] == "1"
+    assert str(RAISED[name]) not in answer.text
+    assert [line["error"] for line in logged] == [str(RAISED[name])]
+
+
+async def test_a_bug_is_told_to_the_log_and_to_nobody_else(client: httpx.AsyncClient) -> None:
+    with capture_logs() as logged:
+        answer = await client.get("/baskets/bug")
+    problem = problem_of(answer)
+    assert problem["status"] == 500
+    assert not re.search("secret|Traceback|RuntimeError", answer.text)
+    assert [(line["instance"], line["exc_info"]) for line in logged] == [
+        (problem["instance"], RAISED["bug"])
+    ]
+
+
+async def test_every_problem_is_explained_where_its_type_leads(client: httpx.AsyncClient) -> None:
+    page = (await client.get(PROBLEMS_PAGE)).text
+    for path in ("/nowhere", "/baskets/taken", "/journal?x=1"):
+        address, _, anchor = problem_of(await client.get(path))["type"].partition("#")
+        assert address == PROBLEMS_PAGE
+        assert f'id="{anchor}"' in page
+
+
+async def test_who_may_not_ask_is_turned_away_at_every_address() -> None:
+    async def nobody(request: AnyRequest) -> None:
+        raise NotAuthorizedException("who are you?")
+
+    async with World().served(nobody) as client:
+        for path in ("/", "/journal", "/baskets/a", "/schema/openapi.json"):
+            assert problem_of(await client.get(path))["status"] == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/journal", "/nowhere", "/docs/assets/docs.js"])
+async def test_every_answer_carries_the_headers_that_protect_browsers(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    headers = (await client.get(path)).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("default-src 'self';")
+    assert "server" not in headers

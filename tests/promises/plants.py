@@ -1,0 +1,206 @@
+"""Harm that can be done to the shop that has run, and what the checks say about it."""
+
+from __future__ import annotations
+
+from services.demo.promises import PROMISES
+
+LOST, DELIVERED, ONCE, IN_ORDER, MONEY, STOCK, ALL_OR_NOTHING, ANSWERED = PROMISES
+LATER = 1_000_000
+"""A position, number or version behind all others."""
+
+COPY_OUTBOX = f"""
+INSERT INTO {{service}}.outbox
+SELECT position + {LATER}, {{id}}, channel, kind, type, version, key, recipient, body,
+       correlation_id, causation_id, traceparent, {{at}}
+  FROM {{service}}.outbox WHERE type = '{{type}}' AND key = 'good-1'"""
+
+
+def sent_again(service: str, message: str, *, new_id: bool, at: str = "recorded_at") -> str:
+    """Plant one more row in an outbox, a copy of what was sent for `good-1`."""
+    message_id = "gen_random_uuid()" if new_id else "message_id"
+    return COPY_OUTBOX.format(service=service, type=message, id=message_id, at=at)
+
+
+PLANTS = {
+    "an accepted order is nowhere": (
+        LOST,
+        "DELETE FROM ordering.outbox WHERE type = 'ordering.OrderPlaced' AND key = 'good-1'",
+        "order good-1 was accepted, and is not there",
+    ),
+    "an order hangs where nobody sees it": (
+        LOST,
+        """DELETE FROM ordering.outbox WHERE type = 'ordering.OrderConfirmed' AND key = 'good-1';
+           DELETE FROM fulfillment.processes WHERE order_id = 'good-1'""",
+        "order good-1 neither ended nor has a due time",
+    ),
+    "an order ended both ways": (
+        LOST,
+        sent_again("ordering", "ordering.OrderConfirmed", new_id=True).replace(
+            "kind, type,", "kind, 'ordering.OrderRejected',"
+        ),
+        "order good-1 is confirmed and rejected",
+    ),
+    "a command never arrived": (
+        DELIVERED,
+        "DELETE FROM payments.inbox WHERE type = 'payments.RetrievePayment' AND key = 'good-1'",
+        "payments.RetrievePayment never reached payments",
+    ),
+    "a message has been on its way for a minute": (
+        DELIVERED,
+        sent_again(
+            "ordering", "ordering.OrderPlaced", new_id=True, at="now() - interval '1 minute'"
+        ),
+        "ordering.OrderPlaced never reached fulfillment",
+    ),
+    "a call was given up": (
+        DELIVERED,
+        "DELETE FROM payments.inbox WHERE kind = 'answer' AND key = 'good-1'",
+        "payments.Charge was neither answered nor waits",
+    ),
+    "a message was sent twice": (
+        ONCE,
+        sent_again("payments", "payments.PaymentReceived", new_id=False),
+        "was sent twice",
+    ),
+    "a message was handled twice under two ids": (
+        ONCE,
+        f"""INSERT INTO payments.inbox
+            SELECT gen_random_uuid(), position + {LATER}, source, incarnation, source_position,
+                   kind, type, key, outcome, detail, correlation_id, causation_id, recorded_at
+              FROM payments.inbox WHERE type = 'payments.RetrievePayment' AND key = 'good-1'""",
+        "was handled twice by payments",
+    ),
+    "money was received twice for one payment": (
+        ONCE,
+        f"""INSERT INTO payments.stored_events
+            SELECT originator_id, {LATER}, topic, state, {LATER}, recorded_at
+              FROM payments.stored_events
+             WHERE topic = 'payments.Payment.Received' LIMIT 1""",
+        "payments.Payment.Received happened twice to",
+    ),
+    "goods were reserved twice for one order": (
+        ONCE,
+        f"""INSERT INTO inventory.stored_events
+            SELECT originator_id, {LATER}, topic, state, {LATER}, recorded_at
+              FROM inventory.stored_events
+             WHERE topic = 'inventory.StockItem.Reserved' LIMIT 1""",
+        "Reserved happened twice to",
+    ),
+    "a card was charged twice": (
+        ONCE,
+        f"""INSERT INTO outside.charges
+                   (idempotency_key, reference, number, order_id, kind, amount, answer)
+            SELECT 'another', reference, {LATER}, order_id, kind, amount, answer
+              FROM outside.charges WHERE order_id = 'good-1'""",
+        "charge of fulfillment/good-1 was made twice",
+    ),
+    "a parcel left twice": (
+        ONCE,
+        f"""INSERT INTO outside.parcels
+                   (idempotency_key, reference, number, order_id, kind, lines, units, answer)
+            SELECT 'another', reference, {LATER}, order_id, kind, lines, units, answer
+              FROM outside.parcels WHERE order_id = 'good-1'""",
+        "the parcel of fulfillment/good-1 was dispatched twice",
+    ),
+    "a version is missing from an aggregate": (
+        IN_ORDER,
+        f"""UPDATE ordering.stored_events SET originator_version = {LATER}
+             WHERE topic = 'ordering.Order.Rejected'""",
+        f"ordering: version {LATER} of",
+    ),
+    "an outbox does not speak in the order of the log": (
+        IN_ORDER,
+        f"""UPDATE ordering.outbox SET position = {LATER}
+             WHERE type = 'ordering.OrderPlaced' AND key = 'good-1'""",
+        "of key good-1 was sent out of order",
+    ),
+    "a consumer heard a key out of order": (
+        IN_ORDER,
+        f"""UPDATE fulfillment.inbox SET source_position = {LATER}
+             WHERE type = 'ordering.OrderPlaced' AND key = 'good-1'""",
+        "fulfillment heard ordering",
+    ),
+    "the provider charged a cent too much": (
+        MONEY,
+        "UPDATE outside.charges SET amount = amount + 1 WHERE order_id = 'good-1'",
+        "the provider keeps 3151 of order good-1, it should be 3150",
+    ),
+    "the money of a rejected order was not given back": (
+        MONEY,
+        "DELETE FROM outside.charges WHERE kind = 'refund' AND order_id = 'refused'",
+        "the provider keeps 2100 of order refused, it should be 0",
+    ),
+    "somebody was charged who ordered nothing": (
+        MONEY,
+        """INSERT INTO outside.charges
+                   (idempotency_key, reference, number, order_id, kind, amount, answer)
+           VALUES ('another', 'fulfillment/ghost', 1, 'ghost', 'charge', 5, '')""",
+        "fulfillment/ghost was charged, and there is no such order",
+    ),
+    "payments knows of another amount than the provider": (
+        MONEY,
+        "UPDATE payments.payments SET received = received + 1 WHERE order_id = 'good-1'",
+        "payments says 3151 and 0",
+    ),
+    "stock went below zero": (
+        STOCK,
+        """UPDATE inventory.stored_events SET state = replace(
+             convert_from(state, 'UTF8'), '"quantity":10', '"quantity":1')::bytea
+            WHERE topic = 'inventory.StockItem.Received'""",
+        "on hand",
+    ),
+    "the shelf's view does not add up": (
+        STOCK,
+        """ALTER TABLE inventory.stock DROP CONSTRAINT stock_check;
+           UPDATE inventory.stock SET gone = gone + 1 WHERE sku = 'chair'""",
+        "of chair 10 were received; the view has 10",
+    ),
+    "the carrier took what nobody fetched": (
+        STOCK,
+        """UPDATE outside.parcels SET lines = '[{"sku": "chair", "quantity": 3}]'
+            WHERE order_id = 'good-2'""",
+        "fulfillment/good-2 holds 0 chair, 1 are gone and 3 shipped",
+    ),
+    "goods of a rejected order did not come back": (
+        STOCK,
+        """DELETE FROM inventory.stored_events
+            WHERE topic = 'inventory.StockItem.Returned' AND state LIKE '%/refused%'""",
+        "fulfillment/refused holds 0",
+    ),
+    "shipping believes that a parcel never left": (
+        STOCK,
+        """UPDATE shipping.parcels SET status = 'refused', reason = 'no', tracking = NULL
+            WHERE order_id = 'good-1'""",
+        "fulfillment/good-1 is refused for shipping, and the carrier took 3 units",
+    ),
+    "goods were refused that were there": (
+        ALL_OR_NOTHING,
+        """UPDATE inventory.stored_events SET state = replace(
+             convert_from(state, 'UTF8'), '"quantity":1,', '"quantity":5,')::bytea
+            WHERE topic = 'inventory.StockItem.Received'""",
+        "order too-many was refused goods that were there",
+    ),
+    "a command was never answered": (
+        ANSWERED,
+        "DELETE FROM payments.outbox WHERE type = 'payments.PaymentReceived' AND key = 'good-1'",
+        "payments.RetrievePayment for good-1 was never answered by payments",
+    ),
+    "a message names no cause": (
+        ANSWERED,
+        """UPDATE ordering.outbox SET causation_id = gen_random_uuid()
+            WHERE type = 'ordering.OrderPlaced' AND key = 'good-1'""",
+        "ordering.OrderPlaced has no cause",
+    ),
+    "an event names no cause": (
+        ANSWERED,
+        """UPDATE ordering.stored_events SET causation_id = NULL
+            WHERE topic = 'ordering.Order.Rejected'""",
+        "ordering.Order.Rejected has no cause",
+    ),
+    "a message came from nowhere": (
+        ANSWERED,
+        """UPDATE payments.inbox SET message_id = gen_random_uuid()
+            WHERE type = 'payments.RetrievePayment' AND key = 'good-1'""",
+        "payments heard payments.RetrievePayment for good-1, and nobody sent it",
+    ),
+}
