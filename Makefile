@@ -35,6 +35,6 @@ installed:
 
 # Writes down the newest versions that fit pyproject.toml, with their hashes.
 lock: installed
-	@$(RUN) uv pip compile -q --universal --generate-hashes --extra dev --upgrade \
+	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml -o platform/requirements.lock

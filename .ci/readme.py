@@ -1,66 +1,109 @@
-"""Types the README's commands where the standard library is all there is, and looks at what they do."""
+"""Type the README's commands on a machine that has nothing else, and look at what they do."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 STATE = Path(".stagepost/stack.json")
-READY = "Ready."
+READY = "Ready;"
+ORDERS = 40
+WAIT = 30.0
+"""Seconds in which what the README promises for "a moment later" must have come about."""
 
 
 def demo() -> None:
-    """Standard output of the demo is one JSON object that says that all is well."""
+    """Check standard output of the demo: one JSON object that says that all is well."""
     summary = json.load(sys.stdin)
-    assert summary["orders"] == 40, summary
-    assert summary["waiting"] == 0, summary
-    assert all(promise["holds"] for promise in summary["promises"].values()), summary
+    if summary["orders"] != ORDERS or summary["waiting"]:
+        sys.exit(f"not all {ORDERS} orders have ended: {summary}")
+    if broken := [name for name, promise in summary["promises"].items() if not promise["holds"]]:
+        sys.exit(f"promises that do not hold: {broken}")
 
 
 def up() -> None:
-    """The README's curls succeed against `make up`, and after Ctrl-C nothing is left."""
+    """Check `make up`: what the README shows works against it, and after Ctrl-C nothing is left."""
     stack = subprocess.Popen(
         ["make", "up"], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        assert stack.stdout
-        for line in stack.stdout:
-            print(line, end="")
-            if READY in line:
-                break
-        else:
-            sys.exit("make up ended before it was ready")
-        for command in curls():
-            print(command)
-            subprocess.run(["bash", "-euc", command], check=True)
+        wait_until_ready(stack)
+        for command in commands():
+            print(f"$ {command}", flush=True)
+            until_it_works(command)
     finally:
         # As Ctrl-C does: to everything in the foreground of the terminal.
         os.killpg(stack.pid, signal.SIGINT)
         stack.wait(60)
-    assert not STATE.exists(), "the stack has ended, but its stack.json says it runs"
+    if STATE.exists():
+        sys.exit(f"the stack has ended, but {STATE} says that it runs")
     if left := processes_here():
         sys.exit("left behind:\n" + "\n".join(left))
 
 
-def curls() -> list[str]:
-    """Return the README's curl commands, with the ports that were free here."""
-    text = Path("README.md").read_text().replace("\\\n", " ")
-    commands = re.findall(r"^\s*(?:\$ )?(curl .*)$", text, re.MULTILINE)
-    if not commands:
-        sys.exit("the README has no curl to try")
+def wait_until_ready(stack: subprocess.Popen[str]) -> None:
+    for line in stack.stdout or ():
+        print(line, end="")
+        if READY in line:
+            return
+    sys.exit("make up ended before it was ready")
+
+
+def commands() -> list[str]:
+    """Return the README's calls of a running stack, with the ports that were free here."""
     state = json.loads(STATE.read_text())
-    usual = {8001 + i: service["port"] for i, service in enumerate(state["services"].values())}
-    return [
-        re.sub(r":(80\d\d)\b", lambda port: f":{usual[int(port[1])]}", command).replace(
-            "curl", "curl --fail-with-body", 1
-        )
-        for command in commands
+    ports = [service["port"] for service in state["services"].values()]
+    usual = {str(8001 + place): str(port) for place, port in enumerate(ports)}
+    typed = [
+        re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda port: usual[port[0]], command)
+        for command in shown()
+        if re.match(r"curl |stagepost (status|dead-letters list)", command)
     ]
+    if len(typed) < len(usual):
+        sys.exit(f"the README has too few commands to try: {typed}")
+    return typed
+
+
+def shown() -> Iterator[str]:
+    """Yield the commands that the README shows, each on one line or, in quotes, on several."""
+    command = ""
+    for line in re.findall(r"^    (.+)$", Path("README.md").read_text(), re.MULTILINE):
+        command = f"{command}\n{line}" if command else line
+        try:
+            shlex.split(command, comments=True)
+        except ValueError:
+            continue  # a quotation is still open, or the line ends in a backslash
+        yield command
+        command = ""
+
+
+def until_it_works(command: str) -> None:
+    """Type a command as often as an impatient reader would."""
+    script = command.replace("curl ", "curl --silent --show-error --fail-with-body ", 1)
+    environment = os.environ | {"PATH": f"{Path('.venv/bin').absolute()}:{os.environ['PATH']}"}
+    expected = "confirmed" if "confirmed" in command else ""
+    deadline = time.monotonic() + WAIT
+    while True:
+        done = subprocess.run(
+            ["bash", "-euc", script],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0 and expected in done.stdout:
+            return print(done.stdout)
+        if time.monotonic() > deadline:
+            sys.exit(f"it does not work: {done.stdout}")
+        time.sleep(0.5)
 
 
 def processes_here() -> list[str]:
@@ -69,11 +112,11 @@ def processes_here() -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            folder = os.readlink(process / "cwd")
+            folder = str((process / "cwd").readlink())
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue  # it has ended
-        if int(process.name) != os.getpid() and (folder.startswith(here + "/.") or here in command):
+        if folder.startswith(f"{here}/.") or f"{here}/." in command:
             found.append(f"{process.name} {command}")
     return found
 

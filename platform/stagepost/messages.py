@@ -121,18 +121,25 @@ class Request(Message):
 class Call(Message):
     """An HTTP request to the outside world, made until it is answered.
 
-    Calls of one key are made in order, each with the message's id as its idempotency key.
+    Calls of one lane (the key, unless `LANE` names another field) are made in order, each with
+    the message's id as its idempotency key.
 
     `TO` names the world's part (settings say where it is), `PATH` is appended to its URL. A 200
     answer's JSON, together with the call itself, becomes the message `ANSWER`. With `SUPERSEDES`
-    it makes earlier calls of its key void that are still waiting for an answer.
+    it makes earlier calls of its lane void that are still waiting for an answer.
     """
 
     KIND = Kind.CALL
     TO: ClassVar[str]
     PATH: ClassVar[str]
     ANSWER: ClassVar[type[CallAnswer]]
+    LANE: ClassVar[str | None] = None
     SUPERSEDES: ClassVar[bool] = False
+
+    @property
+    def lane(self) -> str:
+        """Which calls this one must not overtake."""
+        return str(getattr(self, self.LANE or self.KEY))
 
 
 class CallAnswer(Message):

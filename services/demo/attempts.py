@@ -149,7 +149,11 @@ async def check_bad_input(
     before = dict(await audit.row("written"))
     faults = [fault for sample in samples if (fault := await _send(session, urls, sample))]
     after = dict(await audit.row("written"))
-    faults += [f"{name} were written" for name in before if before[name] != after[name]]
+    faults += [
+        f"{name.replace('_', ' ')} are not the same"
+        for name in before
+        if before[name] != after[name]
+    ]
     return finding(faults, {"bad_requests_refused": len(samples) - len(faults)} | after)
 
 

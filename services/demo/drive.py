@@ -19,7 +19,7 @@ IN_FLIGHT = 16
 """How many requests are on their way at once."""
 
 MAX_OPEN = 32
-"""How many orders wait for their end at once: few enough for each to be in time on a slow machine."""
+"""How many orders wait for their end at once: few enough for each to be in time."""
 
 OK = 200
 

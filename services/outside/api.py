@@ -8,7 +8,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeAlias, TypeVar
 
-import asyncpg
 import orjson
 from aiohttp import web
 from pydantic import ValidationError
@@ -135,9 +134,12 @@ async def tell_problems(request: web.Request, handler: Handler) -> web.StreamRes
         return _problem(error.status, error.reason)
     except Down:
         return _problem(503, "closed: nothing was done")
-    except (StoreUnavailable, asyncpg.PostgresError) as error:
-        log.warning("the ledgers cannot be reached: %s", error)
-        return _problem(503, "the ledgers cannot be reached: ask again under the same key")
+    except StoreUnavailable as error:
+        log.warning("the ledgers cannot be written: %s", error)
+        return _problem(503, "the ledgers cannot be written: ask again under the same key")
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        return _problem(500, "the fault is ours: the log says why")
 
 
 def _problem(status: int, detail: str) -> web.Response:

@@ -53,10 +53,13 @@ class Counter(Generic[E]):
             task = asyncio.create_task(self._act(key, reference, behaviour, decide))
             self._under_way[key] = task
             task.add_done_callback(partial(self._forget, key))
-        return await task
+        # Shielded: what is under way goes on when the client that asked for it has left.
+        return await asyncio.shield(task)
 
-    def _forget(self, key: str, _: asyncio.Task[str]) -> None:
+    def _forget(self, key: str, task: asyncio.Task[str]) -> None:
         del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # it was seen, also where nobody waits for it any more
 
     async def _act(
         self, key: str, reference: str, behaviour: Behaviour, decide: Callable[[Sequence[E]], E]

@@ -14,6 +14,7 @@ class Charge(Call):
 
     TO = "provider"
     PATH = "/charges"
+    LANE = "reference"
     order_id: str
     reference: str
     amount: int
@@ -38,6 +39,7 @@ class Refund(Call):
 
     TO = "provider"
     PATH = "/refunds"
+    LANE = "reference"
     SUPERSEDES = True
     order_id: str
     reference: str

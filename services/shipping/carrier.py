@@ -14,6 +14,7 @@ class Dispatch(Call):
 
     TO = "carrier"
     PATH = "/parcels"
+    LANE = "reference"
     order_id: str
     reference: str
     lines: tuple[Line, ...]

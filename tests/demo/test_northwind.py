@@ -90,20 +90,70 @@ def test_enough_stock_is_exactly_what_the_orders_ask_for(folder: Path) -> None:
         ("order-details.csv", "quantity", "qty", "order-details.csv, line 1, column quantity"),
         ("orders.csv", "shipRegion", "region", "orders.csv, line 1, column shipRegion"),
         ("products.csv", "unitsInStock", "stock", "products.csv, line 1, column unitsInStock"),
-        ("order-details.csv", "1,7,14.10,3", "1,7,14.1O,3", "line 2, column unitPrice"),
-        ("order-details.csv", "1,7,14.10,3", "1,7,NaN,3", "line 2, column unitPrice"),
-        ("order-details.csv", "1,7,14.10,3", "1,7,1.00001,3", "line 2, column unitPrice"),
-        ("order-details.csv", "1,8,2.00,1", "1,8,-2.00,1", "line 3, column unitPrice"),
-        ("order-details.csv", "1,8,2.00,1", "1,8,2.00,0", "line 3, column quantity"),
-        ("order-details.csv", "1,8,2.00,1", "1,8,2.00,1.5", "line 3, column quantity"),
-        ("order-details.csv", "10,0.15", "10,1.15", "line 4, column discount"),
+        (
+            "order-details.csv",
+            "1,7,14.10,3",
+            "1,7,14.1O,3",
+            "order-details.csv, line 2, column unitPrice",
+        ),
+        (
+            "order-details.csv",
+            "1,7,14.10,3",
+            "1,7,NaN,3",
+            "order-details.csv, line 2, column unitPrice",
+        ),
+        (
+            "order-details.csv",
+            "1,7,14.10,3",
+            "1,7,1.00001,3",
+            "order-details.csv, line 2, column unitPrice",
+        ),
+        (
+            "order-details.csv",
+            "1,8,2.00,1",
+            "1,8,-2.00,1",
+            "order-details.csv, line 3, column unitPrice",
+        ),
+        (
+            "order-details.csv",
+            "1,8,2.00,1",
+            "1,8,2.00,0",
+            "order-details.csv, line 3, column quantity",
+        ),
+        (
+            "order-details.csv",
+            "1,8,2.00,1",
+            "1,8,2.00,1.5",
+            "order-details.csv, line 3, column quantity",
+        ),
+        ("order-details.csv", "10,0.15", "10,1.15", "order-details.csv, line 4, column discount"),
         ("products.csv", "39", "many", "products.csv, line 2, column unitsInStock"),
-        ("order-details.csv", "2,7,0.15", "2,9,0.15", "line 4, column productID"),
-        ("order-details.csv", "2,7,0.15", "3,7,0.15", "line 4, column orderID"),
-        ("order-details.csv", "1,8,2.00", "1,7,2.00", "line 3, column productID"),
+        (
+            "order-details.csv",
+            "2,7,0.15",
+            "2,9,0.15",
+            "order-details.csv, line 4, column productID",
+        ),
+        ("order-details.csv", "2,7,0.15", "3,7,0.15", "order-details.csv, line 4, column orderID"),
+        (
+            "order-details.csv",
+            "1,8,2.00",
+            "1,7,2.00",
+            "order-details.csv, line 3, column productID",
+        ),
         ("order-details.csv", "2,7,0.15,10,0.15\n", "", "orders.csv, line 3, column orderID"),
-        ("order-details.csv", "2,7,0.15,10,0.15", "2,7,0.15,10", "line 4, column discount"),
-        ("order-details.csv", "2,7,0.15,10,0.15", "2,7,0.15,10,0,15", "line 4, column discount"),
+        (
+            "order-details.csv",
+            "2,7,0.15,10,0.15",
+            "2,7,0.15,10",
+            "order-details.csv, line 4, column discount",
+        ),
+        (
+            "order-details.csv",
+            "2,7,0.15,10,0.15",
+            "2,7,0.15,10,0,15",
+            "order-details.csv, line 4, column discount",
+        ),
         ("orders.csv", "2,BERT", "1,BERT", "orders.csv, line 3, column orderID"),
         ("orders.csv", "2,BERT", "2 b,BERT", "orders.csv, line 3, column orderID"),
         ("orders.csv", "2,BERT", "2,", "orders.csv, line 3, column customerID"),
@@ -117,9 +167,7 @@ def test_a_broken_file_is_named_with_line_and_column(
     folder: Path, file: str, old: str, new: str, place: str
 ) -> None:
     change(folder, file, old, new)
-    said = fault(folder)
-    assert said.startswith(file if not place.startswith("orders.csv") else "orders.csv")
-    assert f"{place}:" in said
+    assert fault(folder).startswith(f"{place}: ")
 
 
 def test_a_product_that_nobody_lists_is_named(folder: Path) -> None:

@@ -126,7 +126,10 @@ def told(key: str = "10248", **known: Any) -> Outgoing:
 
 def called(key: str = "10248", **known: Any) -> Outgoing:
     """A message that goes out to the payment provider."""
-    return told(key, **{"type": "payments.Charge", "kind": "call", "channel": "provider", **known})
+    return told(
+        key,
+        **{"type": "payments.Charge", "kind": "call", "channel": "provider", "lane": key, **known},
+    )
 
 
 def reminder(key: str = "10248", delay: float = 10, name: str | None = None) -> TimerSet:

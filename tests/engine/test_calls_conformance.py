@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from aiohttp import test_utils, web
+from aiohttp import web
 
 from stagepost.engine.calls import Calls
 from stagepost.engine.calls_http import HttpCalls
@@ -43,11 +44,22 @@ async def opened_over_http(routes: Routes, seconds: float, stack: AsyncExitStack
     app = web.Application()
     for (to, path), route in routes.items():
         app.router.add_post(f"/{to}{path}", over_http(route))
-    server = await stack.enter_async_context(test_utils.TestServer(app))
-    urls = {to: str(server.make_url(f"/{to}")) for to, _ in routes}
+    url = await stack.enter_async_context(serving(app))
+    urls = {to: f"{url}/{to}" for to, _ in routes}
     calls = HttpCalls(urls, seconds)
     stack.push_async_callback(calls.close)
     return calls
+
+
+@asynccontextmanager
+async def serving(app: web.Application) -> AsyncIterator[str]:
+    """Serve an app as a process would: it goes on with what its client gave up."""
+    runner = web.AppRunner(app, shutdown_timeout=LONG)
+    await runner.setup()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        await web.SockSite(runner, listener).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        await runner.cleanup()
 
 
 def over_http(route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -248,8 +260,8 @@ async def test_over_http_the_body_is_json_and_the_connection_is_kept() -> None:
 
     app = web.Application()
     app.router.add_post("/provider/charges", handle)
-    async with test_utils.TestServer(app) as server:
-        calls = HttpCalls({"provider": str(server.make_url("/provider/"))}, LONG)
+    async with serving(app) as url:
+        calls = HttpCalls({"provider": f"{url}/provider/"}, LONG)
         for _ in range(3):
             await calls.post("provider", "/charges", b"{}", "key")
         await calls.close()
@@ -270,8 +282,8 @@ async def test_over_http_a_redirect_has_failed_and_is_not_followed() -> None:
 
     app = web.Application()
     app.add_routes([web.post("/provider/charges", redirect), web.post("/elsewhere", elsewhere)])
-    async with test_utils.TestServer(app) as server:
-        calls = HttpCalls({"provider": str(server.make_url("/provider"))}, LONG)
+    async with serving(app) as url:
+        calls = HttpCalls({"provider": f"{url}/provider"}, LONG)
         with pytest.raises(CallFailed, match="was answered with 307"):
             await calls.post("provider", "/charges", b"{}", "key")
         await calls.close()

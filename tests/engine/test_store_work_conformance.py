@@ -56,6 +56,16 @@ async def test_a_call_of_a_key_waits_behind_the_earlier_one(world: World) -> Non
     assert {call.message.id for call in await due(world)} == {second.id, other.id}
 
 
+async def test_calls_of_one_key_in_different_lanes_do_not_wait_or_supersede(world: World) -> None:
+    first, second = called("k", lane="a/k"), called("k", lane="b/k")
+    await send(world, first, second)
+    assert [call.message.id for call in await due(world)] == [first.id, second.id]
+    assert [call.message.id for call in await due(world, ["a/k"])] == [second.id]
+    refund = called("k", lane="b/k", supersedes=True)
+    await send(world, refund)
+    assert [call.message.id for call in await due(world)] == [first.id, refund.id]
+
+
 async def test_a_call_waits_behind_an_earlier_one_that_is_not_due(world: World) -> None:
     await send(world, called("k"), called("k"))
     (first,) = await due(world)

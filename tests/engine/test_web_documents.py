@@ -111,6 +111,14 @@ async def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(
     assert " style=" not in page
 
 
+async def test_the_docs_show_the_own_document_and_have_nobody_else_check_it(
+    client: httpx.AsyncClient,
+) -> None:
+    script = (await client.get("/docs/assets/docs.js")).text
+    assert 'url: "/schema/openapi.json"' in script
+    assert "validatorUrl: null" in script
+
+
 async def test_a_service_is_named_in_its_pages_as_text(client: httpx.AsyncClient) -> None:
     assert "<title>shop</title>" in (await client.get("/docs")).text
     assert "Sells &lt;things&gt; &amp; more." in (await client.get("/")).text

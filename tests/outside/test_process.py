@@ -20,7 +20,7 @@ from services.outside.app import serve
 from stagepost.engine.calls_http import HttpCalls
 from stagepost.engine.settings import Settings
 from stagepost.errors import BadSettings
-from tests.outside.server import Database
+from tests.conftest import Database
 
 PROGRAM = """
 import asyncio

@@ -8,17 +8,20 @@ LOST, DELIVERED, ONCE, IN_ORDER, MONEY, STOCK, ALL_OR_NOTHING, ANSWERED = PROMIS
 LATER = 1_000_000
 """A position, number or version behind all others."""
 
-COPY_OUTBOX = f"""
-INSERT INTO {{service}}.outbox
-SELECT position + {LATER}, {{id}}, channel, kind, type, version, key, recipient, body,
-       correlation_id, causation_id, traceparent, {{at}}
-  FROM {{service}}.outbox WHERE type = '{{type}}' AND key = 'good-1'"""
+
+def copied(table: str, where: str, **changes: str) -> str:
+    """Plant one more row: a copy of another with these columns changed."""
+    new = ", ".join(f"'{column}', {value}" for column, value in changes.items())
+    return f"""
+        INSERT INTO {table} OVERRIDING SYSTEM VALUE
+        SELECT (jsonb_populate_record(old, jsonb_build_object({new}))).*
+          FROM {table} AS old WHERE {where} LIMIT 1"""
 
 
-def sent_again(service: str, message: str, *, new_id: bool, at: str = "recorded_at") -> str:
+def sent_again(service: str, message: str, **changes: str) -> str:
     """Plant one more row in an outbox, a copy of what was sent for `good-1`."""
-    message_id = "gen_random_uuid()" if new_id else "message_id"
-    return COPY_OUTBOX.format(service=service, type=message, id=message_id, at=at)
+    where = f"type = '{message}' AND key = 'good-1'"
+    return copied(f"{service}.outbox", where, position=f"position + {LATER}", **changes)
 
 
 PLANTS = {
@@ -35,8 +38,11 @@ PLANTS = {
     ),
     "an order ended both ways": (
         LOST,
-        sent_again("ordering", "ordering.OrderConfirmed", new_id=True).replace(
-            "kind, type,", "kind, 'ordering.OrderRejected',"
+        sent_again(
+            "ordering",
+            "ordering.OrderConfirmed",
+            message_id="gen_random_uuid()",
+            type="'ordering.OrderRejected'",
         ),
         "order good-1 is confirmed and rejected",
     ),
@@ -48,7 +54,10 @@ PLANTS = {
     "a message has been on its way for a minute": (
         DELIVERED,
         sent_again(
-            "ordering", "ordering.OrderPlaced", new_id=True, at="now() - interval '1 minute'"
+            "ordering",
+            "ordering.OrderPlaced",
+            message_id="gen_random_uuid()",
+            recorded_at="now() - interval '1 minute'",
         ),
         "ordering.OrderPlaced never reached fulfillment",
     ),
@@ -59,47 +68,59 @@ PLANTS = {
     ),
     "a message was sent twice": (
         ONCE,
-        sent_again("payments", "payments.PaymentReceived", new_id=False),
+        sent_again("payments", "payments.PaymentReceived"),
         "was sent twice",
     ),
     "a message was handled twice under two ids": (
         ONCE,
-        f"""INSERT INTO payments.inbox
-            SELECT gen_random_uuid(), position + {LATER}, source, incarnation, source_position,
-                   kind, type, key, outcome, detail, correlation_id, causation_id, recorded_at
-              FROM payments.inbox WHERE type = 'payments.RetrievePayment' AND key = 'good-1'""",
+        copied(
+            "payments.inbox",
+            "type = 'payments.RetrievePayment' AND key = 'good-1'",
+            message_id="gen_random_uuid()",
+            position=f"position + {LATER}",
+        ),
         "was handled twice by payments",
     ),
     "money was received twice for one payment": (
         ONCE,
-        f"""INSERT INTO payments.stored_events
-            SELECT originator_id, {LATER}, topic, state, {LATER}, recorded_at
-              FROM payments.stored_events
-             WHERE topic = 'payments.Payment.Received' LIMIT 1""",
+        copied(
+            "payments.stored_events",
+            "topic = 'payments.Payment.Received'",
+            originator_version=f"{LATER}",
+            notification_id=f"{LATER}",
+        ),
         "payments.Payment.Received happened twice to",
     ),
     "goods were reserved twice for one order": (
         ONCE,
-        f"""INSERT INTO inventory.stored_events
-            SELECT originator_id, {LATER}, topic, state, {LATER}, recorded_at
-              FROM inventory.stored_events
-             WHERE topic = 'inventory.StockItem.Reserved' LIMIT 1""",
+        copied(
+            "inventory.stored_events",
+            "topic = 'inventory.StockItem.Reserved'",
+            originator_version=f"{LATER}",
+            notification_id=f"{LATER}",
+        ),
         "Reserved happened twice to",
     ),
     "a card was charged twice": (
         ONCE,
-        f"""INSERT INTO outside.charges
-                   (idempotency_key, reference, number, order_id, kind, amount, answer)
-            SELECT 'another', reference, {LATER}, order_id, kind, amount, answer
-              FROM outside.charges WHERE order_id = 'good-1'""",
+        copied(
+            "outside.charges",
+            "order_id = 'good-1'",
+            id=f"{LATER}",
+            idempotency_key="'another'",
+            number=f"{LATER}",
+        ),
         "charge of fulfillment/good-1 was made twice",
     ),
     "a parcel left twice": (
         ONCE,
-        f"""INSERT INTO outside.parcels
-                   (idempotency_key, reference, number, order_id, kind, lines, units, answer)
-            SELECT 'another', reference, {LATER}, order_id, kind, lines, units, answer
-              FROM outside.parcels WHERE order_id = 'good-1'""",
+        copied(
+            "outside.parcels",
+            "order_id = 'good-1'",
+            id=f"{LATER}",
+            idempotency_key="'another'",
+            number=f"{LATER}",
+        ),
         "the parcel of fulfillment/good-1 was dispatched twice",
     ),
     "a version is missing from an aggregate": (

@@ -27,6 +27,7 @@ from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.errors import CallFailed
+from stagepost.messages import Request
 
 SERVICES = find_services()
 OUTSIDE_SQL = Path(services.outside.__file__).parent / "sql"
@@ -97,7 +98,7 @@ async def make_schemas(owner: Connection) -> None:
 async def run_shop(
     dsn: str, orders: Sequence[PlaceOrder], stock: dict[str, int], audit: Audit
 ) -> None:
-    """Place orders, and let everything come to rest; those named `cancel-...` are cancelled."""
+    """Place orders (and cancel those named `cancel-...`), and let everything come to rest."""
     async with AsyncExitStack() as stack:
         outside = Outside(await asyncpg.connect(in_schema(dsn, "outside")))
         stack.push_async_callback(outside.connection.close)
@@ -119,10 +120,12 @@ async def _keep_shop(
     for sku, quantity in stock.items():
         await instances["inventory"].desk.request(DeclareSku(sku=sku))
         await instances["inventory"].desk.request(ReceiveStock(sku=sku, quantity=quantity))
+    ordering = instances["ordering"].desk
     for order in orders:
-        await instances["ordering"].desk.request(order)
+        asks: list[Request] = [order]
         if order.order_id.startswith("cancel"):
-            await instances["ordering"].desk.request(RequestCancellation(order_id=order.order_id))
+            asks.append(RequestCancellation(order_id=order.order_id))
+        await asyncio.gather(*map(ordering.request, asks))
 
 
 async def until_at_rest(audit: Audit) -> None:

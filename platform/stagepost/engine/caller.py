@@ -1,6 +1,6 @@
 """The caller: works off outbox rows that are addressed to the outside world.
 
-Calls of one key are made one after the other, those of different keys at once. The message's id is
+Calls of one lane are made one after the other, those of different lanes at once. The message's id is
 the idempotency key, so that trying again is always safe. The answer comes over the desk, like any
 other message.
 """
@@ -52,7 +52,7 @@ class Caller:
                 room = MAX_CALLS - len(self._busy)
                 due, next_in = await self._store.due_calls(room, self._busy) if room else ([], None)
                 for call in due:
-                    self._busy.add(call.message.key)
+                    self._busy.add(call.lane)
                     group.create_task(self._work_off(call, wake))
                 if not due:
                     await sleep_until(wake, POLL if next_in is None else min(next_in, POLL))
@@ -64,7 +64,7 @@ class Caller:
             self._metrics.called(call.channel, "failed")
             await self._later(call, error)
         finally:
-            self._busy.discard(call.message.key)
+            self._busy.discard(call.lane)
             wake.set()
 
     async def _make(self, call: PendingCall) -> CallAnswer:

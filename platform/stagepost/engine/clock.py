@@ -64,6 +64,7 @@ class ManualClock:
     async def turn(self, seconds: float) -> None:
         """Let time pass: each sleeper wakes at its own time, and acts before the next one does."""
         until = self._passed + seconds
+        await asyncio.sleep(0)  # who is about to go to sleep does so first
         while self._sleepers and self._sleepers[0][0] <= until:
             due, _, wakes = heappop(self._sleepers)
             if not wakes.done():

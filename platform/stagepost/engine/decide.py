@@ -173,7 +173,13 @@ class Decider:
 
     def _outgoing(self, name: UUID, message: Message) -> Outgoing:
         if isinstance(message, Call):
-            return _row(name, message, channel=message.TO, supersedes=message.SUPERSEDES)
+            return _row(
+                name,
+                message,
+                channel=message.TO,
+                lane=message.lane,
+                supersedes=message.SUPERSEDES,
+            )
         if type(message) not in self._sends:
             raise NotDeclared(
                 f"{self._service.name} sends {message.TYPE} but does not declare it: "

@@ -62,7 +62,11 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to be sent. A call goes to the channel of its `TO` and may void earlier calls of its key."""
+    """A message to be sent.
+
+    A call goes to the channel of its `TO`; calls of one `lane` are made one after the other, and
+    one that `supersedes` makes earlier ones of its lane void.
+    """
 
     id: UUID
     type: str
@@ -72,6 +76,7 @@ class Outgoing:
     body: bytes
     channel: str = BROKER
     recipient: str | None = None
+    lane: str | None = None
     supersedes: bool = False
 
 
@@ -199,6 +204,7 @@ class PendingCall:
 
     position: int
     channel: str
+    lane: str
     attempt: int
     message: Envelope
 
@@ -291,7 +297,7 @@ class Store(Protocol):
     async def due_calls(
         self, limit: int, busy: Collection[str]
     ) -> tuple[list[PendingCall], float | None]:
-        """Return calls whose time has come, the oldest of each key that is not in `busy`.
+        """Return calls whose time has come, the oldest of each lane that is not in `busy`.
 
         Also returns in how many seconds the next one is due, None where none waits.
         """

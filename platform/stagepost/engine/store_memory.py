@@ -171,16 +171,18 @@ class MemoryStore:
             body=message.body,
             recipient=message.recipient,
             traceparent=cause.traceparent,
+            incarnation=self._incarnation,
             position=self._position + 1,
             time=at,
         )
-        if message.supersedes:
-            self._calls.void(message.key)
         if message.channel == BROKER:
             self._outbox.append(sent)
             self._journal.append(self._entry("out", sent, sent.recipient, at))
         else:
-            self._calls.add(message.channel, sent, at)
+            assert message.lane is not None, "a call has a lane"
+            if message.supersedes:
+                self._calls.void(message.lane)
+            self._calls.add(message.channel, message.lane, sent, at)
             self._journal.append(self._entry("out", sent, message.channel, at))
 
     def _entry(

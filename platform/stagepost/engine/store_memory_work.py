@@ -32,16 +32,16 @@ class Calls:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, channel: str, message: Envelope, due_at: datetime) -> None:
-        call = PendingCall(message.position, channel, 0, message)
+    def add(self, channel: str, lane: str, message: Envelope, due_at: datetime) -> None:
+        call = PendingCall(message.position, channel, lane, 0, message)
         self._waiting[message.position] = _Waiting(call, due_at)
 
     def answered(self, position: int) -> None:
         del self._waiting[position]
 
-    def void(self, key: str) -> None:
-        """Forget the calls of a key: nobody waits for their answers any more."""
-        self._waiting = {n: w for n, w in self._waiting.items() if w.call.message.key != key}
+    def void(self, lane: str) -> None:
+        """Forget the calls of a lane: nobody waits for their answers any more."""
+        self._waiting = {n: w for n, w in self._waiting.items() if w.call.lane != lane}
 
     def retry(self, position: int, due_at: datetime) -> None:
         if waiting := self._waiting.get(position):
@@ -53,8 +53,8 @@ class Calls:
     ) -> tuple[list[PendingCall], float | None]:
         oldest: dict[str, _Waiting] = {}
         for waiting in self._waiting.values():
-            oldest.setdefault(waiting.call.message.key, waiting)
-        idle = [waiting for key, waiting in oldest.items() if key not in busy]
+            oldest.setdefault(waiting.call.lane, waiting)
+        idle = [waiting for lane, waiting in oldest.items() if lane not in busy]
         idle.sort(key=lambda waiting: (waiting.due_at, waiting.call.position))
         due, later = _split(idle[:limit], lambda waiting: waiting.due_at, now)
         return [waiting.call for waiting in due], later

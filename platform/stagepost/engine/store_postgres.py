@@ -110,7 +110,9 @@ class PostgresStore:
     ) -> tuple[list[PendingCall], float | None]:
         rows = await self._fetch("due_calls", limit, list(busy))
         due = [
-            PendingCall(row["position"], row["channel"], row["attempt"], self._sent(row))
+            PendingCall(
+                row["position"], row["channel"], row["lane"], row["attempt"], self._sent(row)
+            )
             for row in rows
             if row["due_in"] <= 0
         ]
@@ -207,9 +209,9 @@ class PostgresStore:
             body=row["body"],
             recipient=row.get("recipient"),
             traceparent=row["traceparent"],
-            incarnation=row.get("incarnation", 0),
+            incarnation=row["incarnation"],
             position=row["position"],
-            time=row.get("recorded_at"),
+            time=row["recorded_at"],
         )
 
 
@@ -295,12 +297,13 @@ def _columns(batch: Batch) -> list[object]:
                     o.key,
                     o.recipient,
                     o.body,
+                    o.lane,
                     o.supersedes,
                 )
                 for n, c in commits
                 for o in c.sends
             ),
-            10,
+            11,
         ),
         *_transposed(
             (

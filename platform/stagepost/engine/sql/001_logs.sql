@@ -33,6 +33,7 @@ CREATE TABLE outbox (
   correlation_id uuid NOT NULL,
   causation_id uuid NOT NULL,
   traceparent text,
+  incarnation int NOT NULL,
   recorded_at timestamptz NOT NULL
 );
 CREATE INDEX outbox_key_idx ON outbox (key, position);
@@ -56,14 +57,15 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_key_idx ON inbox (key, position);
 
 -- Outbox rows addressed to the outside world that wait for an answer; answered ones are gone.
+-- Calls of one lane are made one after the other.
 CREATE TABLE calls (
   position bigint PRIMARY KEY REFERENCES outbox,
   channel text NOT NULL,
-  key text NOT NULL,
+  lane text NOT NULL,
   attempt int NOT NULL DEFAULT 0,
   due_at timestamptz NOT NULL
 );
-CREATE INDEX calls_key_idx ON calls (key, position);
+CREATE INDEX calls_lane_idx ON calls (lane, position);
 
 -- Notes that processes sent to their own future; fired and cleared ones are gone.
 CREATE TABLE timers (

@@ -17,7 +17,7 @@ CREATE FUNCTION append(
   c_redrives bigint[], c_cursor int[],
   e_c int[], e_id uuid[], e_version bigint[], e_topic text[], e_state bytea[],
   o_c int[], o_id uuid[], o_channel text[], o_kind text[], o_type text[], o_version int[],
-  o_key text[], o_recipient text[], o_body bytea[], o_supersedes boolean[],
+  o_key text[], o_recipient text[], o_body bytea[], o_lane text[], o_supersedes boolean[],
   t_c int[], t_id uuid[], t_type text[], t_version int[], t_key text[], t_body bytea[], t_delay float8[],
   i_c int[], i_key text[], i_fingerprint bytea[], i_response bytea[],
   k_reader text[], k_source text[], k_incarnation int[], k_partition int[],
@@ -29,9 +29,11 @@ CREATE FUNCTION append(
 #variable_conflict use_column
 DECLARE
   at timestamptz;
+  life int;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('stagepost.append'));
   at := clock_timestamp();
+  SELECT i.incarnation INTO life FROM incarnation i;
 
   IF p_epoch IS NOT NULL AND NOT EXISTS (
     SELECT FROM leases l WHERE l.name = p_lease AND l.epoch = p_epoch
@@ -46,7 +48,7 @@ BEGIN
     JOIN idempotency s ON s.key = i.key AND s.recorded_at > at - interval '24 hours';
 
   outcomes := append_outcomes(c_id, c_key, c_call, c_redrives, e_c, e_id, e_version, e_topic, i_c, i_key, known_c,
-                              o_c, o_key, o_supersedes);
+                              o_c, o_lane, o_supersedes);
 
   -- The inbox: what was heard. A message that is handled after all keeps its place.
   INSERT INTO inbox (message_id, position, source, incarnation, source_position, kind, type, key,
@@ -65,23 +67,27 @@ BEGIN
     FROM unnest(e_c, e_id, e_version, e_topic, e_state) WITH ORDINALITY e(c, id, version, topic, state, n)
    WHERE outcomes[e.c] = 0 AND e.topic IS NOT NULL ORDER BY e.n;
 
-  -- A call that supersedes makes earlier ones of its key void, stored or in this batch.
-  DELETE FROM calls USING unnest(o_c, o_key, o_supersedes) o(c, key, supersedes)
-   WHERE o.supersedes AND outcomes[o.c] = 0 AND calls.key = o.key;
+  -- A call that supersedes makes earlier ones of its lane void, stored or in this batch.
+  DELETE FROM calls USING unnest(o_c, o_lane, o_supersedes) o(c, lane, supersedes)
+   WHERE o.supersedes AND outcomes[o.c] = 0 AND calls.lane = o.lane;
   WITH sent AS (
     INSERT INTO outbox (position, message_id, channel, kind, type, version, key, recipient, body,
-                        correlation_id, causation_id, traceparent, recorded_at)
+                        correlation_id, causation_id, traceparent, incarnation, recorded_at)
     SELECT nextval('log_position'), o.id, o.channel, o.kind, o.type, o.version, o.key, o.recipient,
-           o.body, c_correlation[o.c], c_id[o.c], c_trace[o.c], at
+           o.body, c_correlation[o.c], c_id[o.c], c_trace[o.c], life, at
       FROM (SELECT * FROM unnest(o_c, o_id, o_channel, o_kind, o_type, o_version, o_key, o_recipient, o_body)
               WITH ORDINALITY o(c, id, channel, kind, type, version, key, recipient, body, n)
              WHERE outcomes[o.c] = 0 ORDER BY o.n) o
-    RETURNING position, message_id, channel, key)
-  INSERT INTO calls (position, channel, key, due_at)
-  SELECT s.position, s.channel, s.key, at FROM sent s
-   WHERE s.channel <> 'broker' AND NOT EXISTS (
-     SELECT FROM sent later JOIN unnest(o_id, o_supersedes) o(id, supersedes) ON o.id = later.message_id
-      WHERE o.supersedes AND later.key = s.key AND later.position > s.position);
+    RETURNING position, message_id),
+  called AS (
+    SELECT s.position, o.channel, o.lane, o.supersedes
+      FROM sent s JOIN unnest(o_id, o_channel, o_lane, o_supersedes) o(id, channel, lane, supersedes)
+        ON o.id = s.message_id
+     WHERE o.channel <> 'broker')
+  INSERT INTO calls (position, channel, lane, due_at)
+  SELECT c.position, c.channel, c.lane, at FROM called c
+   WHERE NOT EXISTS (SELECT FROM called later
+                      WHERE later.supersedes AND later.lane = c.lane AND later.position > c.position);
 
   DELETE FROM calls USING unnest(c_call) WITH ORDINALITY c(call, n)
    WHERE position = c.call AND outcomes[c.n] = 0;
@@ -123,7 +129,7 @@ END $$;
 CREATE FUNCTION append_outcomes(
   c_id uuid[], c_key text[], c_call bigint[], c_redrives bigint[],
   e_c int[], e_id uuid[], e_version bigint[], e_topic text[], i_c int[], i_key text[], known_c int[],
-  o_c int[], o_key text[], o_supersedes boolean[]
+  o_c int[], o_lane text[], o_supersedes boolean[]
 ) RETURNS int[] LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
@@ -158,7 +164,7 @@ BEGIN
           FROM unnest(c_call) c(call))
   THEN
     RETURN append_one_by_one(result, c_id, c_key, c_call, e_c, e_id, e_version, e_topic, i_c, i_key,
-                             o_c, o_key, o_supersedes);
+                             o_c, o_lane, o_supersedes);
   END IF;
   RETURN result;
 END $$;
@@ -173,7 +179,7 @@ $$;
 CREATE FUNCTION append_one_by_one(
   result int[], c_id uuid[], c_key text[], c_call bigint[],
   e_c int[], e_id uuid[], e_version bigint[], e_topic text[], i_c int[], i_key text[],
-  o_c int[], o_key text[], o_supersedes boolean[]
+  o_c int[], o_lane text[], o_supersedes boolean[]
 ) RETURNS int[] LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   failed_keys text[] := '{}';
@@ -195,7 +201,7 @@ BEGIN
     SELECT i.key INTO request_key FROM unnest(i_c, i_key) i(c, key) WHERE i.c = nth;
 
     IF c_id[nth] = ANY (seen_ids) OR request_key = ANY (seen_keys) OR c_call[nth] = ANY (answered)
-       OR EXISTS (SELECT FROM calls WHERE position = c_call[nth] AND key = ANY (voided)) THEN
+       OR EXISTS (SELECT FROM calls WHERE position = c_call[nth] AND lane = ANY (voided)) THEN
       result[nth] := 2;
       CONTINUE;
     ELSIF c_key[nth] = ANY (failed_keys) OR streams && failed_streams THEN
@@ -221,7 +227,7 @@ BEGIN
       seen_ids := seen_ids || c_id[nth];
       seen_keys := seen_keys || request_key;
       answered := answered || c_call[nth];
-      voided := voided || ARRAY(SELECT o.key FROM unnest(o_c, o_key, o_supersedes) o(c, key, supersedes)
+      voided := voided || ARRAY(SELECT o.lane FROM unnest(o_c, o_lane, o_supersedes) o(c, lane, supersedes)
                                  WHERE o.c = nth AND o.supersedes);
     ELSE
       failed_keys := failed_keys || c_key[nth];

@@ -4,7 +4,7 @@
 -- One round trip; see 002_append.sql.
 SELECT * FROM append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,
   $24,$25,$26,$27,$28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46,$47,$48,
-  $49,$50,$51,$52,$53,$54,$55,$56,$57)
+  $49,$50,$51,$52,$53,$54,$55,$56,$57,$58)
 
 -- name: load
 -- All events of several streams, so that a whole batch loads in one round trip.
@@ -24,20 +24,21 @@ SELECT notification_id, recorded_at, originator_id, originator_version, topic, s
 -- name: outbox
 -- One page for the relay.
 SELECT position, message_id, kind, type, version, key, recipient, body, correlation_id, causation_id,
-       traceparent, recorded_at, (SELECT incarnation FROM incarnation) AS incarnation
+       traceparent, recorded_at, incarnation
   FROM outbox WHERE position > $1 AND channel = 'broker' ORDER BY position LIMIT $2
 
 -- name: outbox_row
 -- Is the message at the broker's tail one of ours?
 SELECT position, message_id, kind, type, version, key, recipient, body, correlation_id, causation_id,
-       traceparent, recorded_at, (SELECT incarnation FROM incarnation) AS incarnation
+       traceparent, recorded_at, incarnation
   FROM outbox WHERE position = $1 AND channel = 'broker'
 
 -- name: due_calls
--- The oldest call of each key that nobody works on; those behind it wait.
-SELECT c.position, c.channel, c.attempt, extract(epoch FROM c.due_at - clock_timestamp())::float8 AS due_in,
-       o.message_id, o.kind, o.type, o.version, o.key, o.body, o.correlation_id, o.causation_id, o.traceparent
-  FROM (SELECT DISTINCT ON (key) * FROM calls WHERE key <> ALL ($2::text[]) ORDER BY key, position) c
+-- The oldest call of each lane that nobody works on; those behind it wait.
+SELECT c.position, c.channel, c.lane, c.attempt, extract(epoch FROM c.due_at - clock_timestamp())::float8 AS due_in,
+       o.message_id, o.kind, o.type, o.version, o.key, o.body, o.correlation_id, o.causation_id, o.traceparent,
+       o.incarnation, o.recorded_at
+  FROM (SELECT DISTINCT ON (lane) * FROM calls WHERE lane <> ALL ($2::text[]) ORDER BY lane, position) c
   JOIN outbox o USING (position) ORDER BY c.due_at, c.position LIMIT $1
 
 -- name: due_timers

@@ -35,7 +35,9 @@ async def _run(data: Path) -> None:
     console.print(f"Starting the stack; its data and logs are in {data}")
     async with Stack(data) as stack:
         await _seed(stack)
-        console.print(_overview(stack), "Ready. Ctrl-C ends it.")
+        console.print(
+            _overview(stack), "Ready; a service describes its calls under /docs. Ctrl-C ends all."
+        )
         await stack.running()
 
 
@@ -45,7 +47,7 @@ async def _seed(stack: Stack) -> None:
 
 
 def _overview(stack: Stack) -> Table:
-    table = Table("what", "where", caption="A service's calls are described under /docs.")
+    table = Table("what", "where")
     for name, url in stack.urls.items():
         table.add_row(name, url)
     return table

@@ -20,6 +20,9 @@ def listen(port: int) -> socket.socket:
     for candidate in range(port, 65536):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted connections inherit it; uvicorn sets it on none that come by a descriptor, and
+        # then each answer in two writes waits 40 ms for an acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             listener.bind((HOST, candidate))
             listener.listen(_BACKLOG)
