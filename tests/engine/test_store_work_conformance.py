@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from stagepost.engine.store import Commit, Envelope, Outgoing, PendingCall
 from tests.engine.stores import (
@@ -94,10 +93,10 @@ async def test_a_call_that_is_tried_again_comes_later_and_counts_its_attempts(wo
     await append(world.store, retries=[(call.position, 5)])
     assert await due(world) == []
     await world.later(6)
-    assert await due(world) == [replace(call, attempt=1)]
+    assert [(c.position, c.attempt) for c in await due(world)] == [(call.position, 1)]
     await append(world.store, retries=[(call.position, 5)])
     await world.later(6)
-    assert await due(world) == [replace(call, attempt=2)]
+    assert [(c.position, c.attempt) for c in await due(world)] == [(call.position, 2)]
 
 
 async def test_a_call_that_was_answered_is_not_tried_again(world: World) -> None:
