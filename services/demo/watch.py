@@ -57,7 +57,7 @@ class Watch:
     async def _look(self) -> int:
         ended: int = (await self._audit.row("ended"))["ended"]
         for _ in range(ended - self._ended):
-            pass
+            self._room.release()
         self._ended = ended
         return ended
 
