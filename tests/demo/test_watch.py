@@ -46,8 +46,9 @@ async def test_it_waits_until_all_have_ended_and_gives_their_room_back() -> None
     room = asyncio.Semaphore(0)
     looks = [{"ended": 0}, {"ended": 2}, {"ended": 3}]
     assert await make([], room, ended=looks).until_ended(3)
-    for _ in range(3):
-        await room.acquire()
+    async with asyncio.timeout(1):
+        for _ in range(3):
+            await room.acquire()
     assert room.locked()
 
 
