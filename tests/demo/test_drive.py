@@ -114,7 +114,7 @@ async def test_no_more_orders_are_open_than_there_is_room_for(shop: Shop, fake: 
     accepted: dict[str, float] = {}
     room = asyncio.Semaphore(3)
     placing = asyncio.create_task(place_together(shop, orders(5), accepted, room))
-    while len(accepted) < 3:  # noqa: ASYNC110  # the drive tells nobody
+    while len(accepted) < 3:  # the drive tells nobody
         await asyncio.sleep(0)
     assert room.locked()
     assert fake.said.count("POST /orders") == 3

@@ -33,7 +33,7 @@ PATIENCE = 30.0
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that another process does; fail where it does not come about."""
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110  # other processes set no events
+        while not condition():  # other processes set no events
             await asyncio.sleep(0.02)
 
 

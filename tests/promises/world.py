@@ -131,7 +131,7 @@ async def _keep_shop(
 async def until_at_rest(audit: Audit) -> None:
     """Wait until nothing is under way any more."""
     async with asyncio.timeout(30):
-        while any((await audit.row("under_way")).values()):  # noqa: ASYNC110  # seen in SQL only
+        while any((await audit.row("under_way")).values()):  # seen in SQL only
             await asyncio.sleep(0.02)
 
 

@@ -1,7 +1,7 @@
 """The caller: works off outbox rows that are addressed to the outside world.
 
-Calls of one lane are made one after the other, those of different lanes at once. The message's id is
-the idempotency key, so that trying again is always safe. The answer comes over the desk, like any
+Calls of one lane are made one after the other, several lanes at once. The message's id is the
+idempotency key, so that trying again is always safe. The answer comes over the desk, like any
 other message.
 """
 

@@ -29,7 +29,7 @@ def find_services() -> dict[str, Service]:
 
 
 def find_worlds() -> dict[str, tuple[int, Serve]]:
-    """Return what is around the services: processes that bring their own `serve`, with their PORT."""
+    """Return what is around the services, by name: its PORT, and the `serve` that it brings."""
     return {name: (app.PORT, app.serve) for name, app in _apps().items() if hasattr(app, "serve")}
 
 

@@ -81,7 +81,8 @@ async def show_letter(data: Path, service: str, letter: int) -> DeadLetter:
         found = await store.dead_letters(letter - 1, 1)
     if not found or found[0].id != letter:
         raise BadSettings(
-            f"{service} has no open dead letter {letter}: see `stagepost dead-letters list {service}`"
+            f"{service} has no open dead letter {letter}:"
+            f" see `stagepost dead-letters list {service}`"
         )
     return found[0]
 

