@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from stagepost.engine import operate
@@ -53,11 +55,9 @@ def up(*, data: Data = operate.DATA) -> int:
 
 @app.command
 def status(*, data: Data = operate.DATA) -> None:
-    """Show instances, leases, lags and dead letters of a running stack."""
-    table = Table("service", "url", "holder", "epoch", "lease", "outbox", "calls", "timers", "dead")
-    for row in asyncio.run(operate.status(data)):
-        table.add_row(*row)
-    out.print(table)
+    """Show who holds which lease in a running stack, what waits where, and dead letters."""
+    heads = ("service", "where", "held by", "lease", "outbox", "calls", "timers", "dead letters")
+    out.print(_table(heads, asyncio.run(operate.status(data))))
 
 
 @app.command
@@ -81,27 +81,19 @@ def migrate(
 @dead_letters.command(name="list")
 def list_letters(service: str, *, data: Data = operate.DATA) -> None:
     """List the dead letters of a service."""
-    table = Table("id", "state", "type", "key", "attempts", "parked at", "reason")
-    for letter in asyncio.run(operate.list_letters(data, service)):
-        message = letter.message
-        table.add_row(
-            str(letter.id),
-            letter.state,
-            message.type,
-            message.key,
-            str(letter.attempts),
-            f"{letter.parked_at:%Y-%m-%d %H:%M:%S}",
-            letter.reason,
-        )
-    out.print(table)
+    letters = asyncio.run(operate.list_letters(data, service))
+    if not letters:
+        out.print(f"{service} has no dead letters")
+        return
+    heads = ("id", "state", "type", "key", "tried", "parked at", "reason")
+    out.print(_table(heads, [operate.in_short(letter) for letter in letters]))
 
 
 @dead_letters.command
 def show(service: str, letter: int, *, data: Data = operate.DATA) -> None:
     """Show one dead letter, with its body."""
     found = asyncio.run(operate.show_letter(data, service, letter))
-    out.print(found.reason, style="bold")
-    out.print(found.message)
+    out.print(_table(("", ""), operate.in_full(found)))
 
 
 @dead_letters.command
@@ -116,13 +108,24 @@ def discard(service: str, *letters: int, reason: str, data: Data = operate.DATA)
     out.print(f"{asyncio.run(operate.discard(data, service, letters, reason))} given up")
 
 
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(*heads, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
 def main() -> None:
     """Run the command line: exit status 1 for what went wrong, 2 for a wrong call."""
     try:
         sys.exit(app() or 0)
     except BadSettings as error:
-        err.print(f"stagepost: {error}", style="red", markup=False, highlight=False)
+        _complain(error)
         sys.exit(2)
     except StagepostError as error:
-        err.print(f"stagepost: {error}", style="red", markup=False, highlight=False)
+        _complain(error)
         sys.exit(1)
+
+
+def _complain(error: StagepostError) -> None:
+    err.print(f"stagepost: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ async def status(data: Path) -> list[list[str]]:
             figures = await PostgresStore(pool, name).backlog()
         finally:
             await pool.close()
-        held = [lease["holder"], str(lease["epoch"]), lease["state"]] if lease else ["-", "-", "-"]
-        rows.append([name, service["url"], *held, *(f"{n:.0f}" for n in figures.values())])
+        held = [f"{lease['holder']} ({lease['epoch']})", lease["state"]] if lease else ["-", "-"]
+        rows.append([name, f":{service['port']}", *held, *(f"{n:.0f}" for n in figures.values())])
     return rows
 
 
@@ -85,6 +86,20 @@ async def show_letter(data: Path, service: str, letter: int) -> DeadLetter:
             f" see `stagepost dead-letters list {service}`"
         )
     return found[0]
+
+
+def in_short(letter: DeadLetter) -> list[str]:
+    """Return what a list shows of a dead letter."""
+    message, at = letter.message, f"{letter.parked_at:%m-%d %H:%M:%S}"
+    tried = str(letter.attempts)
+    return [str(letter.id), letter.state, message.type, message.key, tried, at, letter.reason]
+
+
+def in_full(letter: DeadLetter) -> list[list[str]]:
+    """Return all there is to know about a dead letter, by name."""
+    message = asdict(letter.message) | {"body": letter.message.body.decode(errors="replace")}
+    said = {"reason": letter.reason, "state": letter.state, "attempts": letter.attempts}
+    return [[name, str(value)] for name, value in (said | message).items() if value is not None]
 
 
 async def redrive(data: Path, service: str, letters: Collection[int]) -> int:

@@ -140,6 +140,6 @@ ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = EX
 -- name: lease
 -- Who holds the lease, and for how much longer.
 SELECT holder, epoch, CASE WHEN expires_at > clock_timestamp()
-         THEN 'held, ' || round(extract(epoch FROM expires_at - clock_timestamp())::numeric, 1) || ' s left'
+         THEN round(extract(epoch FROM expires_at - clock_timestamp())::numeric, 1) || ' s'
          ELSE 'free' END AS state
   FROM leases WHERE name = 'service'
