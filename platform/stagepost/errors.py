@@ -9,6 +9,7 @@ StagepostError
         UnknownVersion
         UnreadableMessage
         ForgedSource
+        TooLarge
     Misuse                      the program is wrong, and says where
         NotDeclared
         LoadBeforeChange
@@ -103,6 +104,13 @@ class ForgedSource(BadMessage):
 
     def __init__(self, name: str, claimed: str, sender: str) -> None:
         super().__init__(f"{name} names {claimed!r} as its caller, but {sender!r} sent it")
+
+
+class TooLarge(BadMessage):
+    """A message that no broker would take is refused before it is stored."""
+
+    def __init__(self, name: str, size: int, most: int) -> None:
+        super().__init__(f"{name} has {size} bytes, {most} is the most: send a reference instead")
 
 
 class Misuse(StagepostError):

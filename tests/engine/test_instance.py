@@ -36,10 +36,11 @@ from stagepost import (
 )
 from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.clock import SystemClock
+from stagepost.engine.decide import Decider, Loaded
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.runtime import Instance
 from stagepost.engine.service import Service
-from stagepost.engine.store import Appended, Batch, Envelope, Lease
+from stagepost.engine.store import Appended, Batch, Envelope, Handled, Lease
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
@@ -382,6 +383,30 @@ async def test_a_body_that_does_not_fit_its_contract_is_kept(world: World) -> No
     assert letter.message.body == sent.body
 
 
+async def test_what_no_broker_would_take_is_not_stored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stagepost.engine.decide.MAX_BODY", 10)
+    async with world.running():
+        sent = await world.command("a", 1)
+        assert await world.until_handled(sent) == {sent.id: "parked"}
+    assert await world.answers() == []
+
+
+@pytest.mark.parametrize(
+    ("caller", "handled"), [("somebody", Handled.IGNORED), ("counter", Handled.HANDLED)]
+)
+def test_an_answer_is_heeded_by_whoever_asked(caller: str, handled: Handled) -> None:
+    service = replace(COUNTER, handlers={}, processes=(ANSWERED,), sends=(Late,))
+    answer = Counted(caller=caller, reference="a", name="a", total=1)
+    came = Envelope(uuid4(), answer.TYPE, 1, "event", "counter", "a", uuid4(), None, encode(answer))
+    process = stream_id(ANSWERED.stream("a"))
+
+    decided = Decider(service, {}).decide(came, answer, Loaded({process: None}))
+
+    assert decided.commit.handled is handled
+
+
 async def test_a_command_in_the_name_of_another_is_refused_as_forged(world: World) -> None:
     async with world.running():
         forged = Count(caller="somebody", reference="a", name="a", by=1)
@@ -595,6 +620,12 @@ WATCH = Process[State](
     states=(Waiting, Over),
     done=(Over,),
     due=LimitDue,
+)
+
+
+ANSWERED = replace(
+    WATCH,
+    react=lambda _, heard: move(Over(), Late(caller="x", reference="a", name=heard.key, total=0)),
 )
 
 

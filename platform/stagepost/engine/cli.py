@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -55,9 +56,12 @@ def up(*, data: Data = operate.DATA) -> int:
 
 @app.command
 def status(*, data: Data = operate.DATA) -> None:
-    """Show who holds which lease in a running stack, what waits where, and dead letters."""
-    heads = ("service", "where", "held by", "lease", "outbox", "calls", "timers", "dead letters")
-    out.print(_table(heads, asyncio.run(operate.status(data))))
+    """Show who leads each service of a running stack, how far its readers lag, and dead letters."""
+    from stagepost.engine.status import Standing, standings
+
+    heads = [field.name for field in fields(Standing)]
+    rows = [map(str, astuple(standing)) for standing in asyncio.run(standings(data))]
+    out.print(_table(heads, rows))
 
 
 @app.command
@@ -108,8 +112,8 @@ def discard(service: str, *letters: int, reason: str, data: Data = operate.DATA)
     out.print(f"{asyncio.run(operate.discard(data, service, letters, reason))} given up")
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(*heads, box=None, pad_edge=False)
+def _table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
+    table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for row in rows:
         table.add_row(*map(escape, row))
     return table

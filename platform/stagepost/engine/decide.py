@@ -13,12 +13,15 @@ from pydantic_core import from_json
 from stagepost.aggregate import Aggregate, stream_id, to_stored
 from stagepost.engine.service import Service
 from stagepost.engine.store import Commit, Envelope, Handled, Outgoing, TimerSet
-from stagepost.errors import ForgedSource, LoadBeforeChange, NotDeclared
+from stagepost.errors import ForgedSource, LoadBeforeChange, NotDeclared, TooLarge
 from stagepost.handler import Decision
 from stagepost.messages import Answer, Call, Command, Message, Refusal, Timer, encode
 from stagepost.process import Heard, Instance, Process, Sent
 
 A = TypeVar("A", bound=Aggregate)
+
+MAX_BODY = 900_000
+"""Bytes of a message at most: with its headers it must fit what brokers take (NATS: 1 MiB)."""
 
 
 class NotLoaded(Exception):  # a signal between the desk and `Loaded`, never an error
@@ -203,9 +206,10 @@ def refuse_forged(cause: Envelope, message: Message) -> None:
 
 
 def _row(name: UUID, message: Message, **address: Any) -> Outgoing:
-    return Outgoing(
-        name, message.TYPE, message.VERSION, message.KIND, message.key, encode(message), **address
-    )
+    body = encode(message)
+    if len(body) > MAX_BODY:
+        raise TooLarge(message.TYPE, len(body), MAX_BODY)
+    return Outgoing(name, message.TYPE, message.VERSION, message.KIND, message.key, body, **address)
 
 
 def _handled(sends: Iterable[Message], changed: bool) -> Handled:  # noqa: FBT001

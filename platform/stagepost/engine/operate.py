@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stagepost.engine.database import SQL, open_pool, read_statements
 from stagepost.engine.discovery import find
 from stagepost.engine.migrations import migrate
 from stagepost.engine.service import Service
@@ -47,22 +46,6 @@ async def open_store(data: Path, service: str) -> AsyncIterator[PostgresStore]:
         yield store
     finally:
         await store.close()
-
-
-async def status(data: Path) -> list[list[str]]:
-    """Return one row a service: where it is, who holds its lease, and what waits in it."""
-    rows = []
-    statement = read_statements(SQL / "queries.sql")["lease"]
-    for name, service in read_stack(data)["services"].items():
-        pool = await open_pool(service["database"], size=1)
-        try:
-            lease = await pool.fetchrow(statement)
-            figures = await PostgresStore(pool, name).backlog()
-        finally:
-            await pool.close()
-        held = [f"{lease['holder']} ({lease['epoch']})", lease["state"]] if lease else ["-", "-"]
-        rows.append([name, f":{service['port']}", *held, *(f"{n:.0f}" for n in figures.values())])
-    return rows
 
 
 async def migrate_service(name: str, dsn: str) -> list[str]:

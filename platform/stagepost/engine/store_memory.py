@@ -309,7 +309,7 @@ class MemoryStore:
     async def backlog(self) -> dict[str, float]:
         relayed = max((c.at for i, c in self._cursors.items() if i.reader == "relay"), default=0)
         return {
-            "outbox_pending": self._outbox[-1].position - relayed if self._outbox else 0,
+            "outbox_pending": sum(1 for message in self._outbox if message.position > relayed),
             "calls_pending": len(self._calls),
             "timers_pending": len(self._timers),
             "dead_letters": len(self._letters.open()),

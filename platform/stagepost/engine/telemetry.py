@@ -59,7 +59,7 @@ class Metrics:
         self.leader = gauge("leader", "1 where this instance holds the lease.")
         self.broker_connected = gauge("broker_connected", "1 where the broker can be reached.")
         self.outbox_pending = gauge(
-            "outbox_pending_messages", "Positions in the outbox that are not yet published."
+            "outbox_pending_messages", "Messages in the outbox that are not yet published."
         )
         self.calls_pending = gauge(
             "calls_pending", "Calls to the outside world that wait for an answer."

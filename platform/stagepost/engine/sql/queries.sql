@@ -124,9 +124,9 @@ UNION ALL
 ORDER BY position LIMIT $2
 
 -- name: backlog
--- Figures for metrics, each cheap: the tables count only what is pending.
-SELECT (SELECT coalesce(max(position), 0) FROM outbox WHERE channel = 'broker')
-       - coalesce((SELECT position FROM cursors WHERE reader = 'relay'), 0) AS outbox_pending,
+-- Figures for metrics, each cheap: only what is pending is counted.
+SELECT (SELECT count(*) FROM outbox WHERE channel = 'broker' AND position > coalesce(
+          (SELECT position FROM cursors WHERE reader = 'relay'), 0)) AS outbox_pending,
        (SELECT count(*) FROM calls) AS calls_pending,
        (SELECT count(*) FROM timers) AS timers_pending,
        (SELECT count(*) FROM dead_letters WHERE state NOT IN ('done', 'discarded')) AS dead_letters
@@ -138,8 +138,14 @@ ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = EX
  WHERE c.position = $2 RETURNING position
 
 -- name: lease
--- Who holds the lease, and for how much longer.
-SELECT holder, epoch, CASE WHEN expires_at > clock_timestamp()
-         THEN round(extract(epoch FROM expires_at - clock_timestamp())::numeric, 1) || ' s'
-         ELSE 'free' END AS state
-  FROM leases WHERE name = 'service'
+-- Who leads, if anybody does.
+SELECT holder, epoch FROM leases WHERE name = 'service' AND expires_at > clock_timestamp()
+
+-- name: unread
+-- How many messages of these types lie behind a reader's cursor.
+SELECT count(*) AS messages FROM outbox WHERE position > $1 AND channel = 'broker' AND type = ANY ($2::text[])
+
+-- name: view_lag
+-- How many events the view that is furthest behind has not folded; without any view, none.
+SELECT count(*) AS events FROM stored_events
+ WHERE $1::int > 0 AND notification_id > coalesce((SELECT min(position) FROM cursors WHERE reader LIKE 'view:%'), 0)
