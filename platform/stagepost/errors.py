@@ -4,6 +4,7 @@ StagepostError
     Refused                     a request cannot be granted as things stand; nothing was changed
         NotFound
         Conflict
+        Unprocessable
     BadMessage                  a message that cannot be handled; it is parked with its key
         UnknownMessage
         UnknownVersion
@@ -19,7 +20,7 @@ StagepostError
         StoreUnavailable
         SchemaTooNew
         SchemaTooOld
-        NotEmpty
+        UnreadableStream
     TransportError
         TransportUnavailable
         ForeignMessage          somebody else wrote to a stream that only its owner may write to
@@ -147,6 +148,10 @@ class SchemaTooNew(StoreError):
 
 class SchemaTooOld(StoreError):
     """The database lacks migrations that this release needs."""
+
+
+class UnreadableStream(StoreError):
+    """Stored events do not fit this release: a newer one wrote them, or they are damaged."""
 
 
 class TransportError(StagepostError):

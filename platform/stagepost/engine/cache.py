@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeAlias
 from uuid import UUID
 
 from stagepost.aggregate import Aggregate
+from stagepost.errors import UnreadableStream
 
 CAPACITY = 5_000
 """Aggregates kept at most, the least recently used go first."""
 
 
-class Cache(Mapping[UUID, Aggregate | None]):
-    """Aggregates by stream; None where the store was asked and had none."""
+Loadable: TypeAlias = Aggregate | UnreadableStream | None
+"""What the store had under a stream: None where it had nothing."""
+
+
+class Cache(Mapping[UUID, Loadable]):
+    """Aggregates by stream, and what was found instead of them."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[UUID, Aggregate | None] = OrderedDict()
+        self._kept: OrderedDict[UUID, Loadable] = OrderedDict()
         self._fresh: set[UUID] = set()
 
-    def __getitem__(self, stream: UUID) -> Aggregate | None:
+    def __getitem__(self, stream: UUID) -> Loadable:
         return self._kept[stream]
 
     def __iter__(self) -> Iterator[UUID]:
@@ -31,12 +37,12 @@ class Cache(Mapping[UUID, Aggregate | None]):
     def __contains__(self, stream: object) -> bool:
         return stream in self._kept
 
-    def add(self, loaded: Mapping[UUID, Aggregate | None]) -> None:
+    def add(self, loaded: Mapping[UUID, Loadable]) -> None:
         """Take what was just loaded: it is fresh until the batch ends."""
         self._kept.update(loaded)
         self._fresh.update(loaded)
 
-    def keep(self, touched: Mapping[UUID, Aggregate | None]) -> None:
+    def keep(self, touched: Mapping[UUID, Loadable]) -> None:
         """Take what a decision touched or made."""
         for stream, aggregate in touched.items():
             self._kept[stream] = aggregate
@@ -51,10 +57,10 @@ class Cache(Mapping[UUID, Aggregate | None]):
             self._kept.pop(stream, None)
 
     def trim(self) -> None:
-        """End a batch: nothing is fresh any more, absences are not kept."""
+        """End a batch: nothing is fresh any more, only aggregates are kept."""
         for stream in self._fresh:
-            if self._kept.get(stream, _PRESENT) is None:
-                del self._kept[stream]
+            if not isinstance(self._kept.get(stream), Aggregate):
+                self._kept.pop(stream, None)
         self._fresh.clear()
         while len(self._kept) > CAPACITY:
             self._kept.popitem(last=False)
@@ -62,6 +68,3 @@ class Cache(Mapping[UUID, Aggregate | None]):
     def clear(self) -> None:
         self._kept.clear()
         self._fresh.clear()
-
-
-_PRESENT = object()

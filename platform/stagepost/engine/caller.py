@@ -19,7 +19,7 @@ from stagepost.engine.follow import POLL, sleep_until
 from stagepost.engine.items import Item
 from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Store
 from stagepost.engine.telemetry import Metrics
-from stagepost.errors import CallFailed
+from stagepost.errors import CallFailed, StoreError
 from stagepost.messages import Call, CallAnswer, Kind, decode, encode
 
 MAX_CALLS = 64
@@ -46,21 +46,27 @@ class Caller:
 
     async def run(self, wake: asyncio.Event) -> None:
         """Call until cancelled: calls under way are given up, and made again by the next holder."""
-        async with asyncio.TaskGroup() as group:
+        under_way: set[asyncio.Task[None]] = set()
+        try:
             while True:
                 wake.clear()
                 room = MAX_CALLS - len(self._busy)
                 due, next_in = await self._store.due_calls(room, self._busy) if room else ([], None)
                 for call in due:
                     self._busy.add(call.lane)
-                    group.create_task(self._work_off(call, wake))
+                    under_way.add(task := asyncio.create_task(self._work_off(call, wake)))
+                    task.add_done_callback(under_way.discard)
                 if not due:
                     await sleep_until(wake, POLL if next_in is None else min(next_in, POLL))
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _work_off(self, call: PendingCall, wake: asyncio.Event) -> None:
         try:
             await self._answer(call, await self._make(call))
-        except CallFailed as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other calls must go on
             self._metrics.called(call.channel, "failed")
             await self._later(call, error)
         finally:
@@ -98,15 +104,20 @@ class Caller:
         self._desk.put(Item(cause, answer, call=call.position, done=done))
         await done
 
-    async def _later(self, call: PendingCall, error: CallFailed) -> None:
+    async def _later(self, call: PendingCall, error: Exception) -> None:
         wait = min(FIRST_RETRY * 2**call.attempt, LAST_RETRY)
         log.warning(
             "call failed",
             to=call.channel,
             type=call.message.type,
             key=call.message.key,
+            correlation=str(call.message.correlation),
             attempt=call.attempt + 1,
-            reason=str(error),
+            reason=str(error) or type(error).__name__,
             again_in=wait,
         )
-        await self._store.append(Batch(retries=[(call.position, wait)], lease=self._lease))
+        try:
+            await self._store.append(Batch(retries=[(call.position, wait)], lease=self._lease))
+        except StoreError as fault:
+            log.warning("call not put off", reason=str(fault))
+            await asyncio.sleep(wait)

@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from stagepost.aggregate import Aggregate, stream_id, to_stored
+from stagepost.engine.cache import Loadable
 from stagepost.engine.service import Service
 from stagepost.engine.store import Commit, Envelope, Handled, Outgoing, TimerSet
-from stagepost.errors import ForgedSource, LoadBeforeChange, NotDeclared, TooLarge
+from stagepost.errors import ForgedSource, LoadBeforeChange, NotDeclared, TooLarge, UnreadableStream
 from stagepost.handler import Decision
 from stagepost.messages import Answer, Call, Command, Message, Refusal, Timer, encode
 from stagepost.process import Heard, Instance, Process, Sent
@@ -35,7 +36,7 @@ class NotLoaded(Exception):  # a signal between the desk and `Loaded`, never an 
 class Loaded:
     """Aggregates in memory, as one handler sees them: what it asked for is noted, with versions."""
 
-    aggregates: Mapping[UUID, Aggregate | None]
+    aggregates: Mapping[UUID, Loadable]
     asked: dict[UUID, int] = field(default_factory=dict)
 
     def one(self, cls: type[A], stream: str) -> A | None:
@@ -48,6 +49,8 @@ class Loaded:
             raise NotLoaded(missing)
         found = [self.aggregates[name] for name in names]
         for name, aggregate in zip(names, found, strict=True):
+            if isinstance(aggregate, UnreadableStream):
+                raise aggregate
             if aggregate is not None and not isinstance(aggregate, cls):
                 raise TypeError(
                     f"the stream of {name} holds {type(aggregate).__name__}, not {cls.__name__}"
@@ -60,7 +63,8 @@ class Loaded:
         return [
             name
             for name, version in self.asked.items()
-            if (aggregate := self.aggregates[name]) is not None and aggregate.version != version
+            if isinstance(aggregate := self.aggregates[name], Aggregate)
+            and aggregate.version != version
         ]
 
     def _refuse_changed(self) -> None:
@@ -76,7 +80,7 @@ class Decided:
 
     commit: Commit
     answer: BaseModel | None
-    touched: Mapping[UUID, Aggregate | None]
+    touched: Mapping[UUID, Loadable]
 
     @property
     def is_empty(self) -> bool:

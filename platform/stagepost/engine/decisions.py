@@ -11,11 +11,11 @@ import structlog
 from eventsourcing.persistence import StoredEvent
 
 from stagepost.aggregate import Aggregate, from_stored
-from stagepost.engine.cache import Cache
+from stagepost.engine.cache import Cache, Loadable
 from stagepost.engine.decide import Decider, Loaded, NotLoaded
 from stagepost.engine.items import Item
 from stagepost.engine.store import Store
-from stagepost.errors import OutcomeUnknown, Refused, StoreUnavailable
+from stagepost.errors import OutcomeUnknown, Refused, StoreUnavailable, UnreadableStream
 from stagepost.messages import decode
 
 A = TypeVar("A", bound=Aggregate)
@@ -33,6 +33,8 @@ class Decisions:
         self.cache = Cache()
         self.parked: set[str] = set()
         """Keys whose messages wait for a person."""
+        self._parking: set[str] = set()
+        """Keys of which this batch parks a message."""
 
     async def decide(self, items: Sequence[Item]) -> None:
         """Decide about each, in the order of their keys.
@@ -41,6 +43,7 @@ class Decisions:
         fetched what is missing for all of them.
         """
         waiting = items
+        self._parking.clear()
         while waiting:
             missing: set[UUID] = set()
             blocked: set[str] = set()
@@ -60,7 +63,8 @@ class Decisions:
 
     def _decide(self, item: Item) -> None:
         cause = item.cause
-        if cause.key in self.parked and not item.is_request and item.redrives is None:
+        waits = cause.key in self._parking or (cause.key in self.parked and item.redrives is None)
+        if waits and not item.is_request:
             item.park(f"waits behind an earlier message of {cause.key}")
             return
         load = Loaded(self.cache)
@@ -81,8 +85,14 @@ class Decisions:
 
     def _refuse(self, item: Item, error: Exception, load: Loaded) -> None:
         if not item.is_request:
-            log.error("message parked", type=item.cause.type, key=item.cause.key, reason=str(error))
-            self.parked.add(item.cause.key)
+            log.error(
+                "message parked",
+                type=item.cause.type,
+                key=item.cause.key,
+                correlation=str(item.cause.correlation),
+                reason=str(error),
+            )
+            self._parking.add(item.cause.key)
             item.park(str(error) or type(error).__name__)
         elif isinstance(error, Refused) and (stale := self.cache.older(load.asked)):
             # Nothing is refused on the ground of what was loaded for an earlier batch.
@@ -94,11 +104,15 @@ class Decisions:
     async def _load(self, streams: Iterable[UUID]) -> None:
         names = list(streams)
         stored = await patiently(lambda: self._store.load(names))
-        self.cache.add({name: _fold_any(stored.get(name)) for name in names})
+        self.cache.add({name: _fold_or_fault(name, stored.get(name)) for name in names})
 
 
-def _fold_any(stored: Iterable[StoredEvent] | None) -> Aggregate | None:
-    return None if stored is None else fold(Aggregate, stored)
+def _fold_or_fault(name: UUID, stored: Iterable[StoredEvent] | None) -> Loadable:
+    """Rebuild an aggregate; one that cannot be read is the fault of whoever asks for it, alone."""
+    try:
+        return None if stored is None else fold(Aggregate, stored)
+    except Exception as error:  # noqa: BLE001  # whatever a stored event can do to its class
+        return UnreadableStream(f"the stream {name} cannot be read: {error!r}")
 
 
 def fold(cls: type[A], stored: Iterable[StoredEvent]) -> A:

@@ -134,7 +134,7 @@ class Desk:
             ) from None
 
     def put(self, item: Item) -> None:
-        """Lay a message on the desk."""
+        """Lay a message on the desk. Its `done` gets the answer, or the fault that kept it away."""
         self._waiting.append(item)
         self.wake.set()
 
@@ -157,9 +157,10 @@ class Desk:
         """Keys whose messages wait for a person."""
         return frozenset(self._decisions.parked)
 
-    def unpark(self, still: Iterable[str]) -> None:
-        """Dead letters were worked off: only these keys still wait."""
-        self._decisions.parked = set(still)
+    async def look_at_parked(self) -> None:
+        """Learn anew which keys wait: between two batches, so that none is parked meanwhile."""
+        async with self._at_work:
+            self._decisions.parked = await self._store.parked_keys()
 
     def step_down(self) -> None:
         """Drop what belongs to the lease, which is gone; keep what was asked over HTTP."""
@@ -191,7 +192,13 @@ class Desk:
 
     async def _work_off(self, items: Sequence[Item]) -> None:
         async with self._at_work:
-            await self._handle(items)
+            try:
+                await self._handle(items)
+            except Exception as error:
+                # Whoever laid them here must not wait for ever; what was read is read again.
+                for item in items:
+                    item.fail(error)
+                raise
 
     async def _handle(self, items: Sequence[Item]) -> None:
         fresh = [item for item in items if not self._is_old(item)]
@@ -201,7 +208,7 @@ class Desk:
             return
         lease = self._lease
         try:
-            await self._append(decided)
+            self._put_back(await self._append(decided))
         except Fenced:
             self._lose(lease, decided)
         except Exception as error:  # noqa: BLE001  # one of them cannot be stored: find it
@@ -215,11 +222,12 @@ class Desk:
         cursor = self._cursors.setdefault(item.cursor, Cursor(item.cursor, 0, 0))
         return item.cause.position <= cursor.at
 
-    async def _append(self, items: Sequence[Item]) -> None:
+    async def _append(self, items: Sequence[Item]) -> list[Item]:
+        """Append what was decided; return what must be decided again, before anything else."""
         batch = self._batch(items)
         with self._metrics.append_seconds.time():
             appended = await patiently(lambda: self._store.append(batch))
-        self._settle(batch, items, appended)
+        return self._settle(batch, items, appended)
 
     def _batch(self, items: Sequence[Item]) -> Batch:
         goals: dict[CursorId, Cursor] = {}
@@ -235,7 +243,7 @@ class Desk:
         needs_lease = not all(item.is_request for item in items)
         return Batch(commits, list(goals.values()), lease=self._lease if needs_lease else None)
 
-    def _settle(self, batch: Batch, items: Sequence[Item], appended: Appended) -> None:
+    def _settle(self, batch: Batch, items: Sequence[Item], appended: Appended) -> list[Item]:
         for cursor, position in zip(batch.cursors, appended.cursors, strict=True):
             self._cursors[cursor.id] = replace(cursor, at=position)
         again: list[Item] = []
@@ -245,12 +253,14 @@ class Desk:
                 self._decisions.cache.forget(item.decided.touched)
             if outcome in {Outcome.CONFLICT, Outcome.BEHIND}:
                 again.append(item)
-            else:
-                item.finish(appended.responses.get(number) or item.decided.answer)
-        self._put_back(again)
+                continue
+            if item.decided.commit.parks:
+                self._decisions.parked.add(item.cause.key)
+            item.finish(appended.responses.get(number) or item.decided.answer)
         self._decisions.cache.trim()
         self._metrics.count(batch, appended)
         self.signals.tell(batch)
+        return again
 
     def _put_back(self, items: Sequence[Item]) -> None:
         """Decide again, before anything else."""
@@ -270,26 +280,35 @@ class Desk:
         self._put_back([item for item in items if item.is_request])
 
     async def _append_apart(self, items: Sequence[Item]) -> None:
-        """Append one by one; what the store refuses is parked, or fails its request."""
+        """Append one by one, up to the first that the store refuses: it is parked, or fails.
+
+        All behind it are decided again, before anything else: a cursor never moves past a message
+        that was put back.
+        """
         lease = self._lease
-        for item in items:
+        for number, item in enumerate(items):
             try:
-                await self._append([item])
+                again = await self._append([item])
             except Fenced:
-                self._lose(lease, items)
+                self._lose(lease, items[number:])
                 return
             except Exception as error:  # noqa: BLE001  # this is the one
-                await self._give_up(item, error)
+                again = await self._give_up(item, error)
+                number += 1  # noqa: PLW2901  # it is settled, the rest is not
+                self._put_back([*again, *items[number:]])
+                return
+            if again:
+                self._put_back(items[number:])
+                return
 
-    async def _give_up(self, item: Item, error: Exception) -> None:
+    async def _give_up(self, item: Item, error: Exception) -> list[Item]:
         assert item.decided is not None
         self._decisions.cache.forget(item.decided.touched)
         if item.is_request:
             item.fail(error)
-            return
-        self._decisions.parked.add(item.cause.key)
+            return []
         item.park(f"cannot be stored: {error}")
-        await self._append([item])
+        return await self._append([item])
 
 
 def _repeat(known: Idempotency, fingerprint: bytes) -> bytes:

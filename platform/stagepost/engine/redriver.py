@@ -34,4 +34,4 @@ class Redriver:
                 done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
                 self._desk.put(Item(letter.message, redrives=letter.id, done=done))
                 await done
-        self._desk.unpark(await self._store.parked_keys())
+        await self._desk.look_at_parked()

@@ -26,11 +26,11 @@ class Timers:
 
     async def run(self, wake: asyncio.Event) -> None:
         """Fire until cancelled."""
-        await self._wait_for_backlog()
         while True:
             wake.clear()
             due, next_in = await self._store.due_timers(MAX_DUE)
             if due:
+                await self._wait_for_backlog()
                 await asyncio.wait([self._fire(timer) for timer in due])
             else:
                 await sleep_until(wake, POLL if next_in is None else min(next_in, POLL))
