@@ -75,6 +75,8 @@ def read(folder: Path) -> Book:
     orders_csv, details_csv = folder / "orders.csv", folder / "order-details.csv"
     stock = _stock(folder / "products.csv")
     rows = _orders(orders_csv)
+    if not rows:
+        raise BadBook(orders_csv, "there is no order", line=2, column="orderID")
     lines = _lines(details_csv, rows, stock)
     orders = tuple(_order(orders_csv, row, lines[row.order_id]) for row in rows.values())
     return Book(str(folder), orders, stock)

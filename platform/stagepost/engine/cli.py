@@ -69,16 +69,15 @@ def migrate(
     service: str,
     *,
     dsn: Annotated[str | None, Parameter(env_var="STAGEPOST_OWNER_DATABASE")] = None,
+    data: Data = operate.DATA,
 ) -> None:
     """Bring the database of a service to what this release needs.
 
     Args:
         service: its name, such as payments.
-        dsn: the database, as the owner of its tables.
+        dsn: the database, as the owner of its tables; else that of the running stack.
     """
-    if dsn is None:
-        raise BadSettings("migrate needs the owner's DSN: --dsn or STAGEPOST_OWNER_DATABASE")
-    applied = asyncio.run(operate.migrate_service(service, dsn))
+    applied = asyncio.run(operate.migrate_service(service, dsn, data))
     out.print(f"applied {', '.join(applied)}" if applied else "nothing to do")
 
 

@@ -28,6 +28,15 @@ UNREACHABLE = (
 )
 """What asyncpg raises when the server cannot be reached, or went away."""
 
+PASSING = ("25", "40", "53", "55", "57", "58")
+"""SQLSTATE classes that say nothing about what was asked: read-only, deadlock, disk full, locked,
+shutting down, I/O. Nothing was written; the same may work in a moment."""
+
+
+def is_passing(error: asyncpg.PostgresError) -> bool:
+    """Tell whether the server could not do it now, rather than not at all."""
+    return (error.sqlstate or "").startswith(PASSING)
+
 
 async def open_pool(dsn: str, *, size: int = 6) -> Pool:
     """Connect to a database.
@@ -98,6 +107,10 @@ class Queries:
             return await self._pool.fetch(self._statements[name], *args)
         except UNREACHABLE as error:
             raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        except asyncpg.PostgresError as error:
+            if is_passing(error):
+                raise StoreUnavailable(f"the database cannot do it now: {error}") from error
+            raise
 
     async def fetchrow(self, name: str, *args: Any) -> asyncpg.Record | None:
         """Run a statement and return its first row, None where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -28,9 +29,10 @@ def read_stack(data: Path) -> dict[str, Any]:
     file = data / "stack.json"
     try:
         stack: dict[str, Any] = json.loads(file.read_text())
-    except FileNotFoundError:
+        os.kill(stack["pid"], 0)
+    except (FileNotFoundError, ProcessLookupError):
         raise BadSettings(
-            f"no stack runs in {data} ({file} is missing): `make up`, or name its DATA"
+            f"no stack runs in {data}: `make up`, or name the folder of another (--data, DATA)"
         ) from None
     return stack
 
@@ -48,10 +50,18 @@ async def open_store(data: Path, service: str) -> AsyncIterator[PostgresStore]:
         await store.close()
 
 
-async def migrate_service(name: str, dsn: str) -> list[str]:
+async def migrate_service(name: str, dsn: str | None, data: Path) -> list[str]:
+    """Migrate the database of a service; without a DSN, that of the running stack.
+
+    Raises:
+        BadSettings: there is no such service, or nothing says where its database is.
+        SchemaTooNew, StoreUnavailable
+    """
     service = find(name)
     if not isinstance(service, Service):
         raise BadSettings(f"{name} has no store of ours to migrate")
+    if dsn is None:
+        dsn = read_stack(data)["services"][name]["owner_database"]
     return await migrate(dsn, [service.sql])
 
 

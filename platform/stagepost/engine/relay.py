@@ -69,7 +69,7 @@ class Relay:
 
     async def _is_ours(self, tail: StreamId) -> bool:
         row = await self._store.outbox_row(tail.position)
-        return row is not None and (row.incarnation, row.id) == (tail.incarnation, tail.id)
+        return row is not None and row.id == tail.id
 
     async def _rewind(self, position: int, found: str) -> None:
         if position == self._cursor.at:
@@ -82,14 +82,16 @@ class Relay:
         await self._move(position)
 
     async def _begin_again(self, tail: StreamId) -> None:
-        """Raise the incarnation: the stream has what this database never sent, it was set back."""
-        incarnation = await self._store.raise_incarnation(tail.position)
+        """Raise the incarnation: the stream has what this database never sent, it was set back.
+
+        What was sent since then is published under the new one, beginning where we stood before.
+        """
+        incarnation = await self._store.raise_incarnation(tail.position, self._cursor.at)
         log.error(
             "this database was set back: beginning a new incarnation",
             incarnation=incarnation,
             tail=tail,
         )
-        await self._move(tail.position)
 
     async def _move(self, position: int) -> None:
         moved = replace(self._cursor, to=position)

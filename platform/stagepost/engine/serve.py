@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socket
+
+import uvicorn
 
 from stagepost.engine.calls_http import HttpCalls
 from stagepost.engine.database import Pool, Queries, open_pool, read_statements
-from stagepost.engine.discovery import Serve, find, find_services
+from stagepost.engine.discovery import find, find_services
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.migrations import check_schema
 from stagepost.engine.runtime import Instance, stop_on_signals
@@ -19,7 +23,7 @@ from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics, configure_logging
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.web import Probe, http_server, make_app
-from stagepost.errors import StoreUnavailable, TransportUnavailable
+from stagepost.errors import BadSettings, StoreUnavailable, TransportUnavailable
 
 START_SECONDS = 10.0
 """How long a service waits for its database when it starts."""
@@ -29,29 +33,72 @@ async def run(name: str, settings: Settings) -> None:
     """Run a service, or a part of the world around it, until SIGTERM or SIGINT.
 
     Raises:
-        BadSettings, StoreUnavailable, SchemaTooNew: it cannot start; the message says why.
+        BadSettings, StoreUnavailable, SchemaTooNew, SchemaTooOld: it cannot start, and why.
     """
     configure_logging(settings.log_level, service=name, instance=settings.instance)
     found = find(name)
     if isinstance(found, Service):
         await run_service(found, find_services(), settings)
     else:
-        await _run_world(found, settings)
-
-
-async def _run_world(serve: Serve, settings: Settings) -> None:
-    await serve(settings)
+        await found(settings)
 
 
 async def run_service(service: Service, others: Mapping[str, Service], settings: Settings) -> None:
     """Serve HTTP, and do all the rest while this instance holds the lease."""
     stop = asyncio.Event()
     stop_on_signals(stop)
+    listening = _listen(service, settings)
+    async with AsyncExitStack() as exits:
+        server, instance = await _open_world(service, others, settings, listening, exits)
+        serving = asyncio.create_task(server.serve())
+        working = asyncio.create_task(instance.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # In order: no new requests, then what is under way, then the connections.
+        server.should_exit = True
+        await asyncio.wait({serving})
+        stopping.cancel()
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+
+
+def _listen(service: Service, settings: Settings) -> socket:
+    """Open the socket before anything else: an instance that cannot serve takes no lease.
+
+    Raises:
+        BadSettings: somebody else has the port.
+    """
+    if settings.socket_fd is not None:
+        return socket(fileno=settings.socket_fd)
+    port = service.port if settings.port is None else settings.port
+    try:
+        listening = create_server((settings.host, port))
+    except OSError as error:
+        raise BadSettings(
+            f"cannot listen on {settings.host}:{port} ({error.strerror}):"
+            " give another port in STAGEPOST_PORT"
+        ) from error
+    listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    return listening
+
+
+async def _open_world(
+    service: Service,
+    others: Mapping[str, Service],
+    settings: Settings,
+    listening: socket,
+    exits: AsyncExitStack,
+) -> tuple[uvicorn.Server, Instance]:
+    """Connect to everything outside, and wire an instance and its HTTP server to it."""
     pool = await _reach_database(settings.database.get_secret_value())
+    exits.push_async_callback(pool.close)
     await check_schema(pool, service.sql)
     store = PostgresStore(pool, service.name)
     transport = NatsTransport(settings.nats_url.get_secret_value(), service.name)
+    exits.push_async_callback(transport.close)
     calls = HttpCalls(settings.calls, settings.call_timeout)
+    exits.push_async_callback(calls.close)
     ids = SystemIds()
     instance = Instance(
         service,
@@ -75,28 +122,8 @@ async def run_service(service: Service, others: Mapping[str, Service], settings:
         probes=_probes(store, pool, service, transport),
         registry=instance.metrics.registry,
     )
-    server = http_server(
-        app,
-        host=settings.host,
-        port=service.port if settings.port is None else settings.port,
-        fd=settings.socket_fd,
-    )
-    serving = asyncio.create_task(server.serve())
-    working = asyncio.create_task(instance.run())
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        # In order: no new requests, then what is under way, then the connections.
-        server.should_exit = True
-        await asyncio.wait({serving})
-        working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
-        stopping.cancel()
-        await calls.close()
-        await transport.close()
-        await pool.close()
+    host, port = listening.getsockname()[:2]
+    return http_server(app, host=host, port=port, fd=listening.fileno()), instance
 
 
 def _probes(

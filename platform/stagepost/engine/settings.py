@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from difflib import get_close_matches
+
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
 
 from stagepost.errors import BadSettings
+
+PREFIX = "STAGEPOST_"
+OTHERS = ("STAGEPOST_PARENT", "STAGEPOST_OWNER_DATABASE", "STAGEPOST_OUTSIDE_")
+"""Read elsewhere: by the stack, by `stagepost migrate`, by the world outside."""
+
+
+def _unique() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 class Settings(BaseSettings):
     """What a service is told when it starts; every name has the prefix STAGEPOST_."""
 
-    model_config = SettingsConfigDict(env_prefix="STAGEPOST_", extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     database: SecretStr = Field(description="DSN of the service's own database, as its own role.")
-    owner_database: SecretStr | None = Field(
-        default=None,
-        description="The same as the owner of the tables: only `stagepost migrate` needs it.",
-    )
     nats_url: SecretStr = Field(
         description="URL of the NATS server, with the service's user and password."
     )
     instance: str = Field(
-        default="1", description="Name of this instance, unique among those of its service."
+        default_factory=_unique,
+        description="Name of this instance, unique among those of its service: one that is started"
+        " again under its name takes over from its former self at once.",
     )
     host: str = Field(default="127.0.0.1", description="Address to serve HTTP on.")
     port: int | None = Field(
@@ -63,19 +74,27 @@ def load_settings() -> Settings:
     """Read the settings from the environment.
 
     Raises:
-        BadSettings: names every setting that is missing or wrong, and what it is for.
+        BadSettings: names every setting that is missing, wrong or unknown, and what it is for.
     """
+    _refuse_unknown()
     try:
         return Settings()
+    except SettingsError as error:
+        raise BadSettings(f"cannot start: {error}; it must be JSON") from None
     except ValidationError as error:
         faults = "; ".join(
             f"STAGEPOST_{str(fault['loc'][0]).upper()}: {fault['msg']}"
-            f" ({_purpose(str(fault['loc'][0]))})"
+            f" ({Settings.model_fields[str(fault['loc'][0])].description})"
             for fault in error.errors(include_input=False)
         )
         raise BadSettings(f"cannot start, settings are missing or wrong: {faults}") from None
 
 
-def _purpose(name: str) -> str:
-    field = Settings.model_fields.get(name)
-    return (field.description if field else None) or "no such setting"
+def _refuse_unknown() -> None:
+    """Raise where a name looks like a setting and is none: a slip would be ignored in silence."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known and not name.startswith(OTHERS):
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise BadSettings(f"cannot start: there is no setting {name}{hint}")

@@ -111,8 +111,8 @@ class Commit:
     `clears` names a key whose timers are no longer wanted. `call` is the
     outbox position of the call that `cause` answers: the commit is a duplicate where nobody waits
     for that answer any more. `parks` keeps the message as a dead letter; `redrives` is the dead
-    letter that was handled after all. `cursor` and `position` say which of the batch's cursors
-    this message was read with, and where it stands in that log.
+    letter that was handled after all. `cursor` says which of the batch's cursors this message was
+    read with; where it stands in that log, its envelope knows.
     """
 
     cause: Envelope
@@ -315,8 +315,11 @@ class Store(Protocol):
         """Return which incarnation of this database the outbox's positions belong to."""
         ...
 
-    async def raise_incarnation(self, above: int) -> int:
-        """Begin a new incarnation, with positions beyond `above`: this database was set back."""
+    async def raise_incarnation(self, above: int, since: int) -> int:
+        """Begin a new incarnation, with positions beyond `above`: this database was set back.
+
+        What was sent after `since` belongs to it already.
+        """
         ...
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:

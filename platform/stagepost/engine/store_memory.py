@@ -260,9 +260,13 @@ class MemoryStore:
     async def incarnation(self) -> int:
         return self._incarnation
 
-    async def raise_incarnation(self, above: int) -> int:
+    async def raise_incarnation(self, above: int, since: int) -> int:
         self._position = max(self._position, above)
         self._incarnation += 1
+        self._outbox = [
+            replace(sent, incarnation=self._incarnation) if sent.position > since else sent
+            for sent in self._outbox
+        ]
         return self._incarnation
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:

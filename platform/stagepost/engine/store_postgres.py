@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 from eventsourcing.persistence import StoredEvent
 
-from stagepost.engine.database import SQL, UNREACHABLE, Pool, open_pool, read_statements
+from stagepost.engine.database import SQL, UNREACHABLE, Pool, is_passing, open_pool, read_statements
 from stagepost.engine.store import (
     Appended,
     Batch,
@@ -64,6 +64,8 @@ class PostgresStore:
         except asyncpg.PostgresError as error:
             if error.sqlstate == _FENCED:
                 raise Fenced(str(error)) from error
+            if is_passing(error):
+                raise StoreUnavailable(f"the database cannot do it now: {error}") from error
             raise
         finally:
             await self._pool.release(connection)
@@ -150,8 +152,8 @@ class PostgresStore:
     async def incarnation(self) -> int:
         return int((await self._fetch("incarnation"))[0][0])
 
-    async def raise_incarnation(self, above: int) -> int:
-        return int((await self._fetch("raise_incarnation", above))[0][0])
+    async def raise_incarnation(self, above: int, since: int) -> int:
+        return int((await self._fetch("raise_incarnation", above, since))[0][0])
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         rows = await self._fetch("take_lease", name, holder, seconds)
@@ -195,6 +197,10 @@ class PostgresStore:
             return await self._pool.fetch(_STATEMENTS[name], *args)
         except UNREACHABLE as error:
             raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        except asyncpg.PostgresError as error:
+            if is_passing(error):
+                raise StoreUnavailable(f"the database cannot do it now: {error}") from error
+            raise
 
     def _sent(self, row: asyncpg.Record) -> Envelope:
         return Envelope(

@@ -32,11 +32,16 @@ SELECT (SELECT count(*) FROM wrong) AS violations,
     FROM sent s JOIN links l ON l.source = s.service AND l.type = s.type
     LEFT JOIN heard h ON h.service = l.reader AND h.message_id = s.message_id
     LEFT JOIN read_to r ON r.reader = l.reader AND r.source = s.service),
+lanes AS (
+  SELECT 'payments' AS service, position, convert_from(body, 'UTF8')::jsonb ->> 'reference' AS lane
+    FROM payments.outbox WHERE channel <> 'broker'),
 called AS (
   SELECT s.service, s.type, s.position, s.message_id, h.message_id IS NOT NULL AS is_answered,
          c.position IS NOT NULL AS waits,
-         s.position < max(s.position) OVER (PARTITION BY s.service, s.key) AS is_void
+         coalesce(s.position < max(s.position) FILTER (WHERE s.type = 'payments.Refund')
+                                 OVER (PARTITION BY s.service, l.lane), false) AS is_void
     FROM sent s
+    LEFT JOIN lanes l ON l.service = s.service AND l.position = s.position
     LEFT JOIN heard h ON h.service = s.service AND h.kind = 'answer' AND h.causation_id = s.message_id
     LEFT JOIN calls c ON c.service = s.service AND c.position = s.position
    WHERE s.channel <> 'broker'),
@@ -185,11 +190,17 @@ wrong AS (
    WHERE (t.received, t.on_hand, t.reserved, t.gone) <> (v.received, v.on_hand, v.reserved, v.gone)
       OR v.received <> v.on_hand + v.reserved + v.gone
   UNION ALL
+  SELECT 'of ' || sku || ' ' || received || ' were received; the view does not have it'
+    FROM totals WHERE sku NOT IN (SELECT sku FROM inventory.stock)
+  UNION ALL
   SELECT p.id || ' is ' || p.status || ' for shipping, and the carrier took ' || coalesce(c.units, 0) || ' units'
     FROM shipping.parcels p
     LEFT JOIN (SELECT holder, sum(units) AS units FROM shipped GROUP BY holder) AS c ON c.holder = p.id
    WHERE p.status <> 'requested'
      AND coalesce(c.units, 0) <> CASE WHEN p.status = 'shipped' THEN p.units ELSE 0 END
+  UNION ALL
+  SELECT holder || ' is with the carrier, and shipping does not have it'
+    FROM shipped WHERE holder NOT IN (SELECT id FROM shipping.parcels)
   UNION ALL
   SELECT holder || ' holds ' || reserved || ' ' || sku || ', ' || gone || ' are gone and ' || shipped || ' shipped'
     FROM left_over LEFT JOIN ended e ON holder = 'fulfillment/' || e.order_id

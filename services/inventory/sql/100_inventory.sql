@@ -1,5 +1,5 @@
 -- The views of stock and of reservations: folds of this service's events, so they can be emptied
--- and rebuilt. `stream` is the aggregate's UUID, `sku` and `id` are its text forms.
+-- and rebuilt. `stream` is the aggregate's UUID, `sku` and `id` are what people know it by.
 
 -- Where the units of each SKU are: none is lost, none appears.
 CREATE TABLE stock (

@@ -1,5 +1,5 @@
 -- The view of parcels: a fold of this service's events, so it can be emptied and rebuilt.
--- `stream` is the aggregate's UUID; `id` is its text form, and the reference at the carrier.
+-- `stream` is the aggregate's UUID, `id` is `caller/reference`, as the carrier knows it.
 CREATE TABLE parcels (
   stream uuid PRIMARY KEY,
   id text NOT NULL UNIQUE,

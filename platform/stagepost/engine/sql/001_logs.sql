@@ -138,8 +138,10 @@ CREATE TABLE incarnation (
 );
 INSERT INTO incarnation (incarnation) VALUES (1);
 
--- The service writes; history is never rewritten. The auditor reads.
+-- The service writes; history is never rewritten (but for the incarnation of what was never
+-- published). The auditor reads.
 GRANT SELECT, INSERT ON stored_events, outbox TO stagepost_service;
+GRANT UPDATE (incarnation) ON outbox TO stagepost_service;
 GRANT SELECT, INSERT, UPDATE ON inbox, cursors, leases, idempotency, dead_letters, incarnation TO stagepost_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON calls, timers TO stagepost_service;
 GRANT USAGE, SELECT, UPDATE ON SEQUENCE log_position, stored_events_notification_id_seq TO stagepost_service;

@@ -56,9 +56,12 @@ SELECT source, incarnation, partition, position, hint FROM cursors WHERE reader 
 SELECT incarnation FROM incarnation
 
 -- name: raise_incarnation
--- This database was set back: what is sent from now on gets a new incarnation and higher positions.
-WITH above AS (SELECT setval('log_position', greatest($1::bigint, (SELECT last_value FROM log_position)) + 1))
-UPDATE incarnation SET incarnation = incarnation + 1 FROM above RETURNING incarnation
+-- This database was set back: what was sent since gets a new incarnation, what is sent from now on
+-- higher positions as well.
+WITH above AS (SELECT setval('log_position', greatest($1::bigint, (SELECT last_value FROM log_position)) + 1)),
+raised AS (UPDATE incarnation SET incarnation = incarnation + 1 FROM above RETURNING incarnation),
+moved AS (UPDATE outbox o SET incarnation = r.incarnation FROM raised r WHERE o.position > $2::bigint)
+SELECT incarnation FROM raised
 
 -- name: take_lease
 -- By the database's clock. The same holder gets it at once: it fences what is left of its former self.

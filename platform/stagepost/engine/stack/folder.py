@@ -36,6 +36,11 @@ def held(data: Path) -> Iterator[int]:
             f"{data} belongs to another user ({error}): become that user, remove it,"
             " or give another folder (make up DATA=...)"
         ) from error
+    except OSError as error:
+        raise StackError(
+            f"no stack can keep its data in {data} ({error}): give another folder"
+            " (make up DATA=...)"
+        ) from error
     try:
         _take(lock, data)
         yield lock

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stagepost.engine.discovery import PACKAGE
-from stagepost.engine.stack.stack import Stack
+from stagepost.engine.stack.stack import Stack, to_stderr
 
 PARENT = "STAGEPOST_PARENT"
 """The process without which we shall not go on: `make`, which cannot tell us when it is killed."""
@@ -70,6 +70,7 @@ async def interruptible(work: Coroutine[Any, Any, T]) -> T | None:
     try:
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if asked.is_set():
+            to_stderr("Stopping ...")
             task.cancel()
             await asyncio.wait({task})
         return None if task.cancelled() else task.result()

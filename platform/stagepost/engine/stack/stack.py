@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from http import HTTPStatus
@@ -25,12 +26,16 @@ from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Program, Supervisor
 from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
-from stagepost.errors import StagepostError
+from stagepost.errors import StagepostError, TransportUnavailable
 
 PATIENCE = 10.0
 """Seconds that a process gets to end in order."""
 ANSWER = aiohttp.ClientTimeout(total=2)
 """How long a process that has its socket already gets to say that it is ready."""
+
+
+AGAIN = 0.2
+"""Seconds between two tries to make the streams again."""
 
 
 def to_stderr(line: str) -> None:
@@ -62,6 +67,7 @@ class Stack:
         self._services = find_services()
         self._worlds = find_worlds()
         self._sockets: dict[str, socket] = {}
+        self._provisioning: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:
@@ -126,7 +132,7 @@ class Stack:
         folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=_short_temporary_folder()))
         group = Group(folder, lock)
         exits.push_async_callback(group.close)
-        self._supervisor = Supervisor(group, self._say, self._write_state)
+        self._supervisor = Supervisor(group, self._say, self._after_restart)
         self._listen(exits)
         await self._start_servers(exits, folder)
         await self._start_services(exits)
@@ -212,8 +218,8 @@ class Stack:
             "STAGEPOST_NATS_URL": self.nats_url(name if service else None),
             "STAGEPOST_SOCKET_FD": str(descriptor),
             "STAGEPOST_CALLS": json.dumps(calls),
-            "STAGEPOST_TIMERS": json.dumps(self._timers),
-        }
+            "STAGEPOST_INSTANCE": "1",
+        } | ({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {})
 
     def nats_url(self, user: str | None) -> str:
         """Return how a service connects to the broker, or somebody without a name."""
@@ -229,6 +235,21 @@ class Stack:
     @property
     def _state(self) -> Path:
         return self.data / "stack.json"
+
+    def _after_restart(self) -> None:
+        """Write down the new process ids; a broker that lost its disk gets its streams again."""
+        self._write_state()
+        self._provisioning = asyncio.create_task(self._provision_again())
+
+    async def _provision_again(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return await provision(self.nats_url(ADMIN), list(self._services.values()))
+            except TransportUnavailable as error:
+                if time.monotonic() > deadline:
+                    return self._say(f"the streams could not be made again: {error}")
+            await asyncio.sleep(AGAIN)
 
     def _write_state(self) -> None:
         state = {
@@ -250,8 +271,10 @@ class Stack:
         }
 
     async def _stop_watching(self) -> None:
-        self._watch.cancel()
-        await asyncio.wait({self._watch})
+        ending = {task for task in (self._watch, self._provisioning) if task is not None}
+        for task in ending:
+            task.cancel()
+        await asyncio.wait(ending)
 
 
 async def _together(*starts: Coroutine[None, None, None]) -> None:

@@ -30,8 +30,8 @@ from stagepost.errors import ForeignMessage, TransportUnavailable
 ACK_SECONDS = 5.0
 PREFETCH = 512
 """Messages of one source that are asked for ahead of being taken."""
-PULL_SECONDS = 30
-"""How long the broker keeps a request for messages open; then it is made again."""
+PULL_SECONDS = 5
+"""How long the broker keeps a request for messages open; then we look whether all is well."""
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +138,7 @@ class NatsTransport:
         Raises:
             TransportUnavailable: the broker cannot be reached, or does not let us in.
         """
-        if self._client is None:
+        if self._client is None or self._client.is_closed:
             try:
                 self._client = await nats.connect(
                     self._url,
@@ -255,6 +255,7 @@ class NatsSubscription:
         taken: list[Received] = []
         for pull in self._pulls:
             taken.extend(pull.take(limit - len(taken)))
+        self._pulls = [*self._pulls[1:], *self._pulls[:1]]  # each is first in its turn
         return taken
 
     async def behind(self) -> bool:
@@ -344,10 +345,25 @@ class _Pull:
                 body = json.dumps({"batch": room, "expires": PULL_SECONDS * 1_000_000_000})
                 await self._client.publish(subject, body.encode(), reply=inbox)
             try:
-                async with asyncio.timeout(PULL_SECONDS + 5):
+                async with asyncio.timeout(PULL_SECONDS + 2):
                     await self._room.wait()
             except TimeoutError:
                 self._asked = 0  # the broker has forgotten us: ask again
+            if self._asked == 0:
+                await self._look()
+
+    async def _look(self) -> None:
+        """Make sure that nobody else was given what is ours: an instance that was paused."""
+        before = self._sequence
+        try:
+            info = await ask(self._client, f"CONSUMER.INFO.{self._source}.{self._reader}")
+        except TransportUnavailable as error:
+            log.warning("consumer not seen", source=self._source, reason=str(error))
+            self._lost.set()
+            return
+        if info["delivered"]["consumer_seq"] > before and self._sequence == before:
+            log.warning("somebody else was given our messages", source=self._source)
+            self._lost.set()
 
 
 def _received(message: Msg) -> Received | None:

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import nats
+from nats.errors import Error as NatsError
 
 from stagepost.engine.service import Service
 from stagepost.engine.transports.nats import ask
+from stagepost.errors import TransportUnavailable
 from stagepost.messages import Command, Message
 
 ADMIN = "admin"
 DEDUPLICATION_SECONDS = 10
+"""How long the broker remembers ids: the chain of ids does the work, this only costs memory."""
 
 
 def nats_config(
@@ -56,6 +59,7 @@ def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]
         if service.reads_from(source):
             allowed += [
                 f"$JS.API.CONSUMER.RESET.{source.name}.{service.name}",
+                f"$JS.API.CONSUMER.INFO.{source.name}.{service.name}",
                 f"$JS.API.CONSUMER.MSG.NEXT.{source.name}.{service.name}",
                 f"$JS.API.STREAM.MSG.GET.{source.name}",
             ]
@@ -71,7 +75,10 @@ async def provision(url: str, services: Sequence[Service]) -> None:
     Raises:
         TransportUnavailable: the broker cannot be reached, or refuses.
     """
-    client = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=2)
+    try:
+        client = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=2)
+    except (OSError, TimeoutError, NatsError) as error:
+        raise TransportUnavailable(f"cannot connect to the broker: {error!r}") from error
     try:
         for source in services:
             await ask(client, f"STREAM.CREATE.{source.name}", stream_config(source))

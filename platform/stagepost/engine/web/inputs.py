@@ -143,6 +143,13 @@ class Gate:
         inputs: Inputs | None = request.route_handler.opt.get(_INPUTS)
         if inputs is not None:
             inputs.check_parameters(request)
+            if inputs.body is None and _has_body(request):
+                raise Invalid([Fault(place="body", pointer="", detail="this call takes no body")])
+
+
+def _has_body(request: AnyRequest) -> bool:
+    headers = request.headers
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 def compile_inputs(app: Litestar) -> None:
