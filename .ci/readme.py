@@ -29,6 +29,21 @@ def demo() -> None:
         sys.exit(f"promises that do not hold: {broken}")
 
 
+def northwind() -> None:
+    """Northwind's orders with enough in stock: every cent and every unit."""
+    summary = json.load(sys.stdin)
+    figures = [summary[name] for name in ("confirmed", "units_gone", "revenue_minor")]
+    assert figures == [830, 51317, 126579302], summary
+    assert all(promise["holds"] for promise in summary["promises"].values()), summary
+
+
+def serial() -> None:
+    """Northwind's orders one at a time, with what is listed in stock."""
+    summary = json.load(sys.stdin)
+    assert [summary["confirmed"], summary["units_gone"]] == [95, 2059], summary
+    assert all(promise["holds"] for promise in summary["promises"].values()), summary
+
+
 def up() -> None:
     """Check `make up`: what the README shows works against it, and after Ctrl-C nothing is left."""
     stack = subprocess.Popen(
@@ -122,4 +137,4 @@ def processes_here() -> list[str]:
 
 
 if __name__ == "__main__":
-    {"demo": demo, "up": up}[sys.argv[1]]()
+    {"demo": demo, "up": up, "northwind": northwind, "serial": serial}[sys.argv[1]]()

@@ -169,11 +169,6 @@ def message_type(name: str) -> type[Message]:
         raise UnknownMessage(name) from None
 
 
-def known_messages() -> tuple[type[Message], ...]:
-    """Return every message class that this process has loaded, by type name."""
-    return tuple(_REGISTRY[name] for name in sorted(_REGISTRY))
-
-
 def encode(message: Message) -> bytes:
     """Write a message's body as JSON."""
     return message.__pydantic_serializer__.to_json(message)
@@ -252,6 +247,5 @@ __all__ = [
     "decode",
     "encode",
     "example",
-    "known_messages",
     "message_type",
 ]

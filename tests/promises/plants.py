@@ -176,6 +176,16 @@ PLANTS = {
            UPDATE inventory.stock SET gone = gone + 1 WHERE sku = 'chair'""",
         "of chair 10 were received; the view has 10",
     ),
+    "the stock view lost a SKU": (
+        STOCK,
+        "DELETE FROM inventory.stock WHERE sku = 'chair'",
+        "of chair 10 were received; the view does not have it",
+    ),
+    "the parcels' view lost all": (
+        STOCK,
+        "DELETE FROM shipping.parcels",
+        "is with the carrier, and shipping does not have it",
+    ),
     "the carrier took what nobody fetched": (
         STOCK,
         """UPDATE outside.parcels SET lines = '[{"sku": "chair", "quantity": 3}]'

@@ -11,7 +11,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the engine knows about time; nothing in it asks the operating system itself."""
+    """What a store in memory knows about time; PostgreSQL has a clock of its own.
+
+    The engine's loops wait on the event loop's clock, which a simulation replaces as a whole.
+    """
 
     def now(self) -> datetime:
         """Return the time of day, in UTC: for what people read."""

@@ -21,13 +21,15 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
 
 from stagepost.engine.store import Cursor, Envelope
 from stagepost.engine.transports import Received, StreamId
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
 ACK_SECONDS = 5.0
+"""How long a publication may wait for its confirmation."""
+ASK_SECONDS = 2.0
+"""How long the broker may take to answer; about a stream that is not there it says nothing."""
 PREFETCH = 512
 """Messages of one source that are asked for ahead of being taken."""
 PULL_SECONDS = 5
@@ -383,8 +385,8 @@ async def ask(client: Client, call: str, body: object = None) -> dict[str, Any]:
     """
     payload = b"" if body is None else json.dumps(body).encode()
     try:
-        reply = await client.request(f"$JS.API.{call}", payload, timeout=ACK_SECONDS)
-    except (NatsError, NoRespondersError, OSError, TimeoutError) as error:
+        reply = await client.request(f"$JS.API.{call}", payload, timeout=ASK_SECONDS)
+    except (NatsError, OSError, TimeoutError) as error:
         raise TransportUnavailable(f"JetStream does not answer {call}: {error!r}") from error
     answer: dict[str, Any] = json.loads(reply.data)
     if refused := answer.get("error"):
