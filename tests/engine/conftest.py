@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import cast
 
 import asyncpg
@@ -10,6 +11,7 @@ import pytest
 
 from stagepost.engine.store_postgres import PostgresStore
 from tests.conftest import Database, NewDatabase
+from tests.engine.nats_server import NatsServer
 from tests.engine.stores import SERVICE, MemoryWorld, PostgresWorld, World
 
 
@@ -42,3 +44,11 @@ async def postgres_world(postgres_store: PostgresWorld) -> PostgresWorld:
 @pytest.fixture(params=["memory", "postgres"])
 def world(request: pytest.FixtureRequest) -> World:
     return cast("World", request.getfixturevalue(f"{request.param}_world"))
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()

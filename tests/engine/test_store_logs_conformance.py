@@ -132,17 +132,22 @@ async def test_the_journal_tells_handled_ignored_refused_and_parked_apart(world:
 async def test_a_database_that_was_set_back_goes_on_beyond_what_was_published(world: World) -> None:
     await append(world.store, Commit(heard(), sends=[told()]))
     assert await world.store.incarnation() == 1
-    assert await world.store.raise_incarnation(100) == 2
+    await append(world.store, Commit(heard(), sends=[told()]))
+    published, since = await world.store.outbox(0, 10)
+    assert await world.store.raise_incarnation(100, published.position) == 2
     assert await world.store.incarnation() == 2
     await append(world.store, Commit(heard(), sends=[told()]))
-    old, new = await world.store.outbox(0, 10)
-    assert old.position <= 100 < new.position
+    old, moved, new = await world.store.outbox(0, 10)
+    assert old == published
+    assert (moved.incarnation, moved.id) == (2, since.id)
+    assert new.incarnation == 2
+    assert moved.position <= 100 < new.position
 
 
 async def test_positions_do_not_go_back_with_a_new_incarnation(world: World) -> None:
     await append(world.store, Commit(heard(), sends=[told(), told()]))
     old = await world.store.outbox(0, 10)
-    await world.store.raise_incarnation(1)
+    await world.store.raise_incarnation(1, 0)
     await append(world.store, Commit(heard(), sends=[told()]))
     assert (await world.store.outbox(0, 10))[-1].position > old[-1].position
 

@@ -3,77 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import subprocess
-import sysconfig
-import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+import nats
 import pytest
 
-from stagepost.engine.discovery import find_services
 from stagepost.engine.store import Cursor, CursorId, Envelope
 from stagepost.engine.transports import Received, StreamId, Subscription, Transport
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
-from stagepost.engine.transports.nats import NatsTransport
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
+from stagepost.engine.transports.nats import NatsTransport, ask
+from stagepost.engine.transports.nats_rules import ADMIN
 from stagepost.errors import ForeignMessage, TransportError
+from tests.engine.nats_server import NatsServer
 
 SOURCE, READER = "payments", "fulfillment"
 TYPES = ("payments.PaymentReceived", "payments.PaymentDeclined")
-
-
-class NatsServer:
-    """A nats-server of its own, with the users and rights of the sample's services."""
-
-    def __init__(self, folder: Path) -> None:
-        self._services = list(find_services().values())
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port: int = free.getsockname()[1]
-        passwords = dict.fromkeys((ADMIN, *(s.name for s in self._services)), "secret")
-        self._config = folder / "nats.conf"
-        self._config.write_text(
-            nats_config(
-                self._services, port=self._port, store_dir=folder / "a store", passwords=passwords
-            )
-        )
-        self._log = folder / "nats.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def url(self, user: str) -> str:
-        return f"nats://{user}:secret@127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        command = [Path(sysconfig.get_path("scripts")) / "nats-server", "-c", self._config]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(command, stderr=log)
-        until = time.monotonic() + 10
-        while not self._answers():
-            assert time.monotonic() < until, self._log.read_text()
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def _answers(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._port)) == 0 and bool(probe.recv(4))
-
-    async def provision(self) -> None:
-        await provision(self.url(ADMIN), self._services)
-
-
-@pytest.fixture
-def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
-    server = NatsServer(tmp_path)
-    server.start()
-    yield server
-    server.kill()
 
 
 @dataclass
@@ -95,9 +41,9 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
         streams = MemoryBroker()
         yield Broker(lambda _: connect(MemoryTransport(streams)))
     else:
-        nats = request.getfixturevalue("nats_server")
-        await nats.provision()
-        yield Broker(lambda name: connect(NatsTransport(nats.url(name), name)))
+        server = request.getfixturevalue("nats_server")
+        await server.provision()
+        yield Broker(lambda name: connect(NatsTransport(server.url(name), name)))
     for transport in opened:
         await transport.close()
 
@@ -290,9 +236,9 @@ async def test_a_connection_that_is_lost_says_so_and_serves_again(
         transport: Transport = MemoryTransport(streams)
         stop, start = streams.stop, streams.start
     else:
-        nats = request.getfixturevalue("nats_server")
+        server = request.getfixturevalue("nats_server")
         transport = await broker.connect(SOURCE)
-        stop, start = nats.kill, nats.start
+        stop, start = server.kill, server.start
     publisher = await transport.publisher(SOURCE)
     await publisher.tail()
     one, two, three = message(1), message(2), message(3)
@@ -318,3 +264,27 @@ async def test_a_connection_that_is_lost_says_so_and_serves_again(
         except ForeignMessage:
             continue
     assert await publisher.tail() == StreamId(1, 3, three.id)
+
+
+async def test_a_reader_whose_deliveries_do_not_follow_on_each_other_begins_again(
+    nats_server: NatsServer,
+) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    subscription, woken = await subscribe(reader)
+    await publisher.publish([message(1), message(2)])
+    await take(subscription, woken, 2)
+    assert not reader.lost.is_set()
+
+    admin = await nats.connect(nats_server.url(ADMIN))
+    await ask(admin, f"CONSUMER.RESET.{SOURCE}.{READER}", {"seq": 2})  # as another instance would
+    await publisher.publish([message(3)])
+
+    async with asyncio.timeout(10):
+        await reader.lost.wait()
+    await subscription.close()
+    for connection in (admin, writer, reader):
+        await connection.close()

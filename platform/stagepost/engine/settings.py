@@ -80,7 +80,9 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except SettingsError as error:
-        raise BadSettings(f"cannot start: {error}; it must be JSON") from None
+        name = str(error).split('"')[1]
+        purpose = Settings.model_fields[name].description
+        raise BadSettings(f"cannot start: {PREFIX}{name.upper()} is no JSON ({purpose})") from None
     except ValidationError as error:
         faults = "; ".join(
             f"STAGEPOST_{str(fault['loc'][0]).upper()}: {fault['msg']}"

@@ -1,0 +1,54 @@
+"""A nats-server for tests."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sysconfig
+import time
+from pathlib import Path
+
+from stagepost.engine.discovery import find_services
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
+
+
+class NatsServer:
+    """A nats-server of its own, with the users and rights of the sample's services."""
+
+    def __init__(self, folder: Path) -> None:
+        self._services = list(find_services().values())
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        passwords = dict.fromkeys((ADMIN, *(s.name for s in self._services)), "secret")
+        self._config = folder / "nats.conf"
+        self._config.write_text(
+            nats_config(
+                self._services, port=self.port, store_dir=folder / "a store", passwords=passwords
+            )
+        )
+        self._log = folder / "nats.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, user: str) -> str:
+        return f"nats://{user}:secret@127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [Path(sysconfig.get_path("scripts")) / "nats-server", "-c", self._config]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stderr=log)
+        until = time.monotonic() + 10
+        while not self._answers():
+            assert time.monotonic() < until, self._log.read_text()
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0 and bool(probe.recv(4))
+
+    async def provision(self) -> None:
+        await provision(self.url(ADMIN), self._services)

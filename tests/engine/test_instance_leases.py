@@ -1,0 +1,101 @@
+"""One instance leads; what happens when it, the broker or the database is not what it was."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from stagepost.engine.clock import SystemClock
+from stagepost.engine.store import Lease
+from stagepost.engine.store_memory import MemoryStore
+from tests.engine.counter import (
+    Counted,
+    CountNow,
+    World,
+    until,
+)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_a_holder_that_was_fenced_writes_nothing_and_begins_again(world: World) -> None:
+    async with world.running("counter-1") as counter:
+        one = await world.command("a", 1)
+        await world.until_handled(one)
+        await world.store.take_lease("service", "counter-1", 60)
+
+        two = await world.command("a", 1)
+        await world.until_handled(two)
+
+        [first, second] = [lease for lease in world.store.leases if lease is not None][-2:]
+        assert second.epoch > first.epoch
+        assert await world.total(counter, "a") == 2
+    assert await world.answers() == [Counted.TYPE, Counted.TYPE]
+
+
+async def test_another_instance_takes_over_when_the_holder_is_gone(world: World) -> None:
+    async with world.running("counter-1"):
+        one = await world.command("a", 1)
+        await world.until_handled(one)
+        world.store.keeps_dropped_leases = True  # as after kill -9: nobody gives it back
+
+    async with world.running("counter-2") as second:
+        two = await world.command("a", 1)
+        await world.until_handled(two)
+        assert second.desk._lease == Lease("service", "counter-2", 2)
+        assert await world.total(second, "a") == 2
+    assert await world.answers() == [Counted.TYPE, Counted.TYPE]
+
+
+async def test_requests_on_an_instance_without_the_lease_are_carried_out(world: World) -> None:
+    async with world.running("counter-1") as first, world.running("counter-2") as second:
+        totals = await asyncio.gather(
+            *(i.desk.request(CountNow(name="a", by=1)) for i in (first, second) * 20)
+        )
+        assert sorted(answer.total for answer in totals) == list(range(1, 41))
+        assert await world.total(first, "a") == 40
+
+
+async def test_what_the_broker_lost_is_sent_again(world: World) -> None:
+    async with world.running():
+        one = await world.command("a", 1)
+        await world.until_handled(one)
+        await until(lambda: world.broker.streams.get("counter"))
+        world.broker.wipe()
+        await until(lambda: world.broker.streams.get("counter"))
+    assert [m.causation for m in world.broker.streams["counter"]] == [one.id]
+
+
+async def test_a_database_that_was_set_back_begins_a_new_incarnation(world: World) -> None:
+    async with world.running():
+        one = await world.command("a", 1)
+        await world.until_handled(one)
+        await until(lambda: world.broker.streams.get("counter"))
+    left = world.broker.streams["counter"][-1]
+    world.store = MemoryStore("counter", SystemClock())
+    world.broker.streams["client"].clear()
+
+    async with world.running():
+        async with asyncio.timeout(5):
+            while await world.store.incarnation() == 1:
+                await asyncio.sleep(0)
+        two = await world.command("b", 1)
+        await world.until_handled(two)
+        await until(lambda: world.broker.streams["counter"][-1] != left)
+    new = world.broker.streams["counter"][-1]
+    assert new.incarnation == 2
+    assert new.position > left.position
+
+
+async def test_what_arrives_while_stopping_is_kept_or_left_never_lost(world: World) -> None:
+    sent = [await world.command(f"k{n}", 1) for n in range(500)]
+    for _ in range(10):
+        async with world.running():
+            await asyncio.sleep(0)
+    async with world.running() as counter:
+        await world.until_handled(*sent)
+        assert [await world.total(counter, f"k{n}") for n in range(500)] == [1] * 500

@@ -1,0 +1,92 @@
+"""What a service is told when it starts: whatever is missing or wrong is named."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from stagepost.engine.settings import load_settings
+from stagepost.errors import BadSettings
+
+DATABASE = "postgresql://payments:secret@localhost/payments"
+NATS = "nats://payments:secret@localhost"
+
+
+@pytest.fixture(autouse=True)
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment with what a service needs, and nothing else."""
+    for name in [name for name in os.environ if name.startswith("STAGEPOST_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("STAGEPOST_DATABASE", DATABASE)
+    monkeypatch.setenv("STAGEPOST_NATS_URL", NATS)
+
+
+def complaint() -> str:
+    with pytest.raises(BadSettings) as raised:
+        load_settings()
+    return str(raised.value)
+
+
+def test_what_is_needed_is_enough() -> None:
+    settings = load_settings()
+    assert settings.database.get_secret_value() == DATABASE
+    assert settings.nats_url.get_secret_value() == NATS
+    assert (settings.host, settings.port, settings.log_level) == ("127.0.0.1", None, "INFO")
+
+
+def test_each_missing_setting_is_named_with_its_purpose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STAGEPOST_DATABASE")
+    monkeypatch.delenv("STAGEPOST_NATS_URL")
+    said = complaint()
+    assert "STAGEPOST_DATABASE: Field required (DSN of the service's own database" in said
+    assert "STAGEPOST_NATS_URL: Field required (URL of the NATS server" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "purpose"),
+    [
+        ("PORT", "70000", "Port to serve HTTP on"),
+        ("PORT", "http", "Port to serve HTTP on"),
+        ("LOG_LEVEL", "LOUD", "DEBUG, INFO, WARNING or ERROR"),
+        ("LOG_LEVEL", "INFORMATION", "DEBUG, INFO, WARNING or ERROR"),
+        ("CALL_TIMEOUT", "0", "Seconds to wait for one answer"),
+        ("LEASE_SECONDS", "0.1", "How long an instance holds the lease"),
+        ("TIMERS", '{"AnswersDue": "soon"}', "Delays of timers"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_purpose(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, purpose: str
+) -> None:
+    monkeypatch.setenv(f"STAGEPOST_{name}", value)
+    said = complaint()
+    assert f"STAGEPOST_{name}" in said
+    assert purpose in said
+
+
+@pytest.mark.parametrize("value", ["{", "provider=http://localhost"])
+def test_a_setting_that_must_be_json_and_is_not_is_named(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("STAGEPOST_CALLS", value)
+    said = complaint()
+    assert "calls" in said.lower()
+    assert "JSON" in said
+
+
+def test_settings_of_several_parts_are_read_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGEPOST_CALLS", '{"provider": "http://localhost/provider"}')
+    monkeypatch.setenv("STAGEPOST_TIMERS", '{"AnswersDue": 2}')
+    settings = load_settings()
+    assert settings.calls == {"provider": "http://localhost/provider"}
+    assert settings.timers == {"AnswersDue": 2}
+
+
+def test_a_name_that_is_no_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGEPOST_LEASE_SECOND", "5")
+    assert "STAGEPOST_LEASE_SECOND" in complaint()
+
+
+def test_a_complaint_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGEPOST_PORT", "wrong")
+    assert "secret" not in complaint()
