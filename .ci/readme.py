@@ -90,7 +90,8 @@ def commands() -> list[str]:
 def shown() -> Iterator[str]:
     """Yield the commands that the README shows, each on one line or, in quotes, on several."""
     command = ""
-    for line in re.findall(r"^    (.+)$", Path("README.md").read_text(), re.MULTILINE):
+    text = re.sub(r"^```.*?^```", "", Path("README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    for line in re.findall(r"^    (.+)$", text, re.MULTILINE):
         command = f"{command}\n{line}" if command else line
         try:
             shlex.split(command, comments=True)
