@@ -12,9 +12,10 @@ import asyncpg
 import pytest
 from asyncpg.pool import PoolConnectionProxy
 
+from stagepost.engine.append_arrays import arrays_of
 from stagepost.engine.database import Connection, Pool, open_pool
 from stagepost.engine.store import Batch, Commit, Envelope, Outcome
-from stagepost.engine.store_postgres import _STATEMENTS, PostgresStore, _columns
+from stagepost.engine.store_postgres import _STATEMENTS, PostgresStore
 from stagepost.errors import Fenced
 from tests.conftest import Database
 from tests.engine.stores import (
@@ -95,7 +96,7 @@ def next_write(key: str, version: int) -> Commit:
 async def raw_append(
     connection: PoolConnectionProxy[asyncpg.Record], *commits: Commit
 ) -> list[Outcome]:
-    row = await connection.fetchrow(_STATEMENTS["append"], *_columns(Batch(commits)))
+    row = await connection.fetchrow(_STATEMENTS["append"], *arrays_of(Batch(commits)))
     assert row is not None
     return [list(Outcome)[n] for n in row["outcomes"]]
 
@@ -166,7 +167,7 @@ async def test_who_takes_the_lease_finds_all_that_the_holder_before_wrote(
         transaction = connection.transaction()
         await transaction.start()
         under_way = Batch([writes("a", 1)], lease=zombie)
-        await connection.fetchrow(_STATEMENTS["append"], *_columns(under_way))
+        await connection.fetchrow(_STATEMENTS["append"], *arrays_of(under_way))
         taking = asyncio.create_task(taker.fetchval(_STATEMENTS["take_lease"], "worker", "two", 10))
         while not await waits(postgres_world.owner, taker):
             assert not taking.done(), "the lease passed on while its holder was writing"

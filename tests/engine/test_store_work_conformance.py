@@ -175,7 +175,7 @@ async def test_a_timer_is_due_after_its_delay(world: World) -> None:
     none, wait = await world.store.due_timers(10)
     assert none == []
     assert wait is not None
-    assert 9 < wait <= 10
+    assert 0 < wait <= 10
 
     await world.later(11)
     (message,) = await firing(world)

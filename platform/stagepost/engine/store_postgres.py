@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
 from eventsourcing.persistence import StoredEvent
 
+from stagepost.engine.append_arrays import arrays_of
 from stagepost.engine.database import SQL, UNREACHABLE, Pool, is_passing, open_pool, read_statements
 from stagepost.engine.store import (
     Appended,
     Batch,
-    Commit,
     Cursor,
     CursorId,
     DeadLetter,
@@ -58,7 +58,7 @@ class PostgresStore:
         except UNREACHABLE as error:
             raise StoreUnavailable(f"the database cannot be reached: {error}") from error
         try:
-            row = await connection.fetchrow(_STATEMENTS["append"], *_columns(batch))
+            row = await connection.fetchrow(_STATEMENTS["append"], *arrays_of(batch))
         except UNREACHABLE as error:
             raise OutcomeUnknown(f"the connection was cut in mid-append: {error}") from error
         except asyncpg.PostgresError as error:
@@ -267,103 +267,3 @@ def _dead_letter(row: asyncpg.Record) -> DeadLetter:
     return DeadLetter(
         row["id"], row["state"], row["reason"], row["attempts"], row["parked_at"], message
     )
-
-
-def _columns(batch: Batch) -> list[object]:
-    """Turn a batch into the parallel arrays that the SQL function takes; commits count from 1."""
-    commits = list(enumerate(batch.commits, start=1))
-    lease = batch.lease
-    return [
-        lease.name if lease else None,
-        lease.epoch if lease else None,
-        *_transposed((_commit_row(c) for _, c in commits), 20),
-        *_transposed(
-            (
-                row
-                for n, c in commits
-                for row in (
-                    *((n, stream, version, None, None) for stream, version in c.checks),
-                    *(
-                        (n, e.originator_id, e.originator_version, e.topic, e.state)
-                        for e in c.events
-                    ),
-                )
-            ),
-            5,
-        ),
-        *_transposed(
-            (
-                (
-                    n,
-                    o.id,
-                    o.channel,
-                    o.kind,
-                    o.type,
-                    o.version,
-                    o.key,
-                    o.recipient,
-                    o.body,
-                    o.lane,
-                    o.supersedes,
-                )
-                for n, c in commits
-                for o in c.sends
-            ),
-            11,
-        ),
-        *_transposed(
-            (
-                (n, t.id, t.type, t.version, t.key, t.body, t.delay)
-                for n, c in commits
-                for t in c.timers
-            ),
-            7,
-        ),
-        *_transposed(
-            (
-                (n, i.key, i.fingerprint, i.response)
-                for n, c in commits
-                if (i := c.idempotency) is not None
-            ),
-            4,
-        ),
-        *_transposed(
-            (
-                (k.id.reader, k.id.source, k.id.incarnation, k.id.partition, k.at, k.to, k.hint)
-                for k in batch.cursors
-            ),
-            7,
-        ),
-        *_transposed(batch.retries, 2),
-    ]
-
-
-def _commit_row(commit: Commit) -> tuple[object, ...]:
-    cause = commit.cause
-    return (
-        cause.id,
-        cause.type,
-        cause.kind,
-        cause.source,
-        cause.key,
-        cause.correlation,
-        cause.causation,
-        cause.incarnation,
-        cause.position,
-        cause.version,
-        cause.recipient,
-        cause.traceparent,
-        cause.body if commit.parks else None,
-        commit.handled,
-        commit.detail,
-        commit.clears,
-        commit.call,
-        commit.parks,
-        commit.redrives,
-        None if commit.cursor is None else commit.cursor + 1,
-    )
-
-
-def _transposed(rows: Iterable[Sequence[object]], width: int) -> list[list[object]]:
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return columns or [[] for _ in range(width)]

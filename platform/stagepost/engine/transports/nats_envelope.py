@@ -1,0 +1,68 @@
+"""The envelope on NATS: CloudEvents 1.0 in its NATS binding, binary mode (headers `ce-...`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from uuid import UUID
+
+from stagepost.engine.store import Envelope
+
+
+def subject_of(message: Envelope) -> str:
+    """Return the subject: `<source>.event.<Type>` or `<source>.command.<recipient>.<Type>`."""
+    name = message.type.rpartition(".")[2]
+    if message.recipient is not None:
+        return f"{message.source}.command.{message.recipient}.{name}"
+    return f"{message.source}.event.{name}"
+
+
+def headers_of(message: Envelope) -> dict[str, str]:
+    """Write the envelope as CloudEvents attributes in the NATS binding's headers."""
+    headers = {
+        "Nats-Msg-Id": f"{message.source}:{message.incarnation}:{message.position}",
+        "ce-specversion": "1.0",
+        "ce-id": str(message.id),
+        "ce-type": message.type,
+        "ce-source": message.source,
+        "ce-subject": message.key,
+        "ce-version": str(message.version),
+        "ce-kind": message.kind,
+        "ce-correlationid": str(message.correlation),
+        "content-type": "application/json",
+    }
+    if message.causation is not None:
+        headers["ce-causationid"] = str(message.causation)
+    if message.time is not None:
+        headers["ce-time"] = message.time.astimezone(UTC).isoformat()
+    if message.traceparent is not None:
+        headers["ce-traceparent"] = message.traceparent
+    return headers
+
+
+def read_envelope(subject: str, headers: Mapping[str, str], body: bytes) -> Envelope:
+    """Read what `headers_of` wrote. The source is the stream's, as the subject says.
+
+    Raises:
+        KeyError, ValueError: it is not one of our messages.
+    """
+    parts = subject.split(".")
+    _, incarnation, position = headers["Nats-Msg-Id"].split(":")
+    causation = headers.get("ce-causationid")
+    time = headers.get("ce-time")
+    return Envelope(
+        id=UUID(headers["ce-id"]),
+        type=headers["ce-type"],
+        version=int(headers["ce-version"]),
+        kind=headers["ce-kind"],
+        source=parts[0],
+        key=headers["ce-subject"],
+        correlation=UUID(headers["ce-correlationid"]),
+        causation=UUID(causation) if causation else None,
+        body=body,
+        recipient=parts[2] if parts[1] == "command" else None,
+        traceparent=headers.get("ce-traceparent"),
+        incarnation=int(incarnation),
+        position=int(position),
+        time=datetime.fromisoformat(time) if time else None,
+    )
