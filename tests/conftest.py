@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from stagepost.engine.discovery import find_services
 from stagepost.engine.stack import Stack
@@ -18,6 +19,11 @@ from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.folder import Passwords, held
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Supervisor
+
+# Elsewhere each run tries examples that nobody has tried; what lands must not depend on luck.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class Decider:
                 outgoing.append(self._outgoing(name, message))
         return Commit(
             cause,
-            _handled(sends, bool(events)),
+            _handled(sends, changed=bool(events)),
             checks=[(name, version) for name, version in load.asked.items() if name not in written],
             events=events,
             sends=outgoing,
@@ -216,7 +216,7 @@ def _row(name: UUID, message: Message, **address: Any) -> Outgoing:
     return Outgoing(name, message.TYPE, message.VERSION, message.KIND, message.key, body, **address)
 
 
-def _handled(sends: Iterable[Message], changed: bool) -> Handled:  # noqa: FBT001
+def _handled(sends: Iterable[Message], *, changed: bool) -> Handled:
     said = list(sends)
     if any(isinstance(message, Refusal) for message in said):
         return Handled.REFUSED

@@ -212,7 +212,7 @@ class Desk:
         except Fenced:
             self._lose(lease, decided)
         except Exception as error:  # noqa: BLE001  # one of them cannot be stored: find it
-            log.error("batch refused", reason=str(error), commits=len(decided))  # noqa: TRY400
+            log.warning("batch refused", reason=str(error), commits=len(decided))
             await self._append_apart(decided)
 
     def _is_old(self, item: Item) -> bool:

@@ -327,13 +327,13 @@ def _touched(commit: Commit) -> set[str | UUID]:
 
 
 def _stop(commits: Sequence[Commit], outcomes: Sequence[Outcome], cursor: int) -> int | None:
-    """Return the position just before the first commit of a cursor that failed, if one did."""
+    """Return the position just before the earliest commit of a cursor that failed, if one did."""
     failed = (Outcome.CONFLICT, Outcome.BEHIND)
-    return next(
+    return min(
         (
             commit.cause.position - 1
             for commit, outcome in zip(commits, outcomes, strict=True)
             if commit.cursor == cursor and outcome in failed
         ),
-        None,
+        default=None,
     )
