@@ -294,8 +294,7 @@ class Desk:
                 return
             except Exception as error:  # noqa: BLE001  # this is the one
                 again = await self._give_up(item, error)
-                number += 1  # noqa: PLW2901  # it is settled, the rest is not
-                self._put_back([*again, *items[number:]])
+                self._put_back([*again, *items[number + 1 :]])
                 return
             if again:
                 self._put_back(items[number:])

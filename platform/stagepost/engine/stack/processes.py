@@ -216,7 +216,7 @@ class Supervisor:
 async def _ended(running: subprocess.Popen[bytes], patience: float) -> int | None:
     deadline = time.monotonic() + patience
     # To wait for it in earnest would take a thread per process, and its end is never hurried.
-    while (status := running.poll()) is None and time.monotonic() < deadline:  # noqa: ASYNC110
+    while (status := running.poll()) is None and time.monotonic() < deadline:  # noqa: ASYNC110  # bounded
         await asyncio.sleep(LOOK)
     return status
 
