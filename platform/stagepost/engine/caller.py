@@ -15,7 +15,7 @@ import structlog
 
 from stagepost.engine.calls import Calls
 from stagepost.engine.desk import Desk
-from stagepost.engine.follow import POLL, sleep_until
+from stagepost.engine.follow import GATHER, POLL, sleep_until
 from stagepost.engine.items import Item
 from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Store
 from stagepost.engine.telemetry import Metrics
@@ -58,6 +58,8 @@ class Caller:
                     task.add_done_callback(under_way.discard)
                 if not due:
                     await sleep_until(wake, POLL if next_in is None else min(next_in, POLL))
+                elif len(due) > 1:
+                    await asyncio.sleep(GATHER)
         finally:
             for task in under_way:
                 task.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -13,6 +13,7 @@ from stagepost.engine.caller import Caller
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decider
 from stagepost.engine.desk import Desk
+from stagepost.engine.follow import first_of
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item
 from stagepost.engine.redriver import Redriver
@@ -167,7 +168,7 @@ class Instance:
         self.metrics.broker_connected.set(1)
         relay = Relay(self._store, publisher, self.service.name, lease, self.metrics)
         try:
-            await _first_of(relay.run(self.desk.signals.outbox), self._until_lost())
+            await first_of(relay.run(self.desk.signals.outbox), self._until_lost())
         finally:
             self.metrics.broker_connected.set(0)
             self.desk.read_from(None)
@@ -202,23 +203,6 @@ class Instance:
             except Exception as error:  # noqa: BLE001  # whatever it is, the loop must go on
                 log.warning("starting again", part=name, reason=_reason(error))
             await asyncio.sleep(AGAIN)
-
-
-async def _first_of(*works: Coroutine[None, None, None]) -> None:
-    """Run several until the first ends or fails; end the others and raise its failure.
-
-    Not a task group: where a child fails in the moment in which the group is cancelled from
-    outside, Python 3.11's forgets the cancellation, and the work would outlive its lease.
-    """
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _items(subscription: Subscription, limit: int) -> Sequence[Item]:

@@ -38,8 +38,10 @@ SELECT position, message_id, kind, type, version, key, recipient, body, correlat
 SELECT c.position, c.channel, c.lane, c.attempt, extract(epoch FROM c.due_at - clock_timestamp())::float8 AS due_in,
        o.message_id, o.kind, o.type, o.version, o.key, o.body, o.correlation_id, o.causation_id, o.traceparent,
        o.incarnation, o.recorded_at
-  FROM (SELECT DISTINCT ON (lane) * FROM calls WHERE lane <> ALL ($2::text[]) ORDER BY lane, position) c
-  JOIN outbox o USING (position) ORDER BY c.due_at, c.position LIMIT $1
+  FROM calls c JOIN outbox o USING (position)
+ WHERE c.lane <> ALL ($2::text[])
+   AND NOT EXISTS (SELECT FROM calls e WHERE e.lane = c.lane AND e.position < c.position)
+ ORDER BY c.due_at, c.position LIMIT $1
 
 -- name: due_timers
 -- Timers in the order in which they are due, the first that are not yet due included: it says how long to sleep.
