@@ -8,7 +8,6 @@ other message.
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid5
 
 import orjson
 import structlog
@@ -16,6 +15,7 @@ import structlog
 from stagepost.engine.calls import Calls
 from stagepost.engine.desk import Desk
 from stagepost.engine.follow import GATHER, POLL, sleep_until
+from stagepost.engine.ids import derived
 from stagepost.engine.items import Item
 from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Store
 from stagepost.engine.telemetry import Metrics
@@ -91,7 +91,7 @@ class Caller:
     async def _answer(self, call: PendingCall, answer: CallAnswer) -> None:
         asked = call.message
         cause = Envelope(
-            id=uuid5(asked.id, "answer"),
+            id=derived(asked.id, "answer"),
             type=answer.TYPE,
             version=answer.VERSION,
             kind=Kind.ANSWER,

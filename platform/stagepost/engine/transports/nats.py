@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -23,6 +22,7 @@ from nats.errors import Error as NatsError
 
 from stagepost.engine.store import Cursor, Envelope
 from stagepost.engine.transports import Received, StreamId
+from stagepost.engine.transports.nats_client import BlockClient
 from stagepost.engine.transports.nats_envelope import headers_of, read_envelope, subject_of
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
@@ -44,7 +44,7 @@ class NatsTransport:
     def __init__(self, url: str, name: str) -> None:
         self._url = url
         self._name = name
-        self._client: Client | None = None
+        self._client: BlockClient | None = None
         self.lost = asyncio.Event()
 
     @property
@@ -75,7 +75,7 @@ class NatsTransport:
             raise
         return subscription
 
-    async def _connected(self) -> Client:
+    async def _connected(self) -> BlockClient:
         """Connect, once.
 
         Raises:
@@ -83,18 +83,20 @@ class NatsTransport:
         """
         if self._client is None or self._client.is_closed:
             try:
-                self._client = await nats.connect(
+                client = BlockClient()
+                await client.connect(
                     self._url,
                     name=self._name,
                     inbox_prefix=f"_INBOX_{self._name}".encode(),
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.2,
+                    reconnect_time_wait=0.2,  # type: ignore[arg-type]  # a float sleeps as well
                     connect_timeout=3,
                     pending_size=64 << 20,
                     allow_reconnect=True,
                     disconnected_cb=self._disconnected,
                     error_cb=_failed,
                 )
+                self._client = client
             except (OSError, TimeoutError, NatsError) as error:
                 raise TransportUnavailable(f"cannot connect to the broker: {error}") from error
         return self._client
@@ -111,7 +113,7 @@ async def _failed(error: Exception) -> None:
 class NatsPublisher:
     """The writer of one stream: each message names the one before it, one ack proves all."""
 
-    def __init__(self, client: Client, source: str) -> None:
+    def __init__(self, client: BlockClient, source: str) -> None:
         self._client = client
         self._source = source
         self._tail_sequence = 0
@@ -129,10 +131,9 @@ class NatsPublisher:
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         try:
-            for message in messages[:-1]:
-                await self._client.publish(
-                    subject_of(message), message.body, headers=self._chained(message)
-                )
+            await self._client.publish_block(
+                [(subject_of(m), self._chained(m), m.body) for m in messages[:-1]]
+            )
             last = messages[-1]
             answer = await self._client.request(
                 subject_of(last), last.body, timeout=ACK_SECONDS, headers=self._chained(last)

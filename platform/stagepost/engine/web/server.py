@@ -33,6 +33,7 @@ def http_server(app: Litestar, *, host: str, port: int, fd: int | None = None) -
             ws="none",
             lifespan="off",
             access_log=False,
+            proxy_headers=False,
             log_config=None,
             server_header=False,
             headers=SECURITY_HEADERS,
