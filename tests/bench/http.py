@@ -7,6 +7,9 @@ from collections import deque
 from typing import Self, cast
 from urllib.parse import urlsplit
 
+Answer = tuple[int, bytes]
+"""Status and body."""
+
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"
 
@@ -16,7 +19,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[int] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
         self._received = b""
 
     @classmethod
@@ -29,8 +32,8 @@ class Connection(asyncio.Protocol):
         _, connection = await loop.create_connection(cls, parts.hostname, parts.port)
         return connection
 
-    async def ask(self, request: bytes) -> int:
-        """Send a request, made by `request`; return the status of the answer.
+    async def ask(self, request: bytes) -> Answer:
+        """Send a request, made by `request`; return the answer.
 
         Raises:
             ConnectionError: the server hung up.
@@ -49,10 +52,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        status = status_of(self._received)
-        if status is not None and self._answer is not None:
+        answer = answer_in(self._received)
+        if answer is not None and self._answer is not None:
             self._received = b""
-            self._answer.set_result(status)
+            self._answer.set_result(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._answer is not None and not self._answer.done():
@@ -69,14 +72,14 @@ def request(method: str, url: str, body: bytes = b"") -> bytes:
     return head.encode() + body
 
 
-def status_of(received: bytes) -> int | None:
-    """Return the status of an answer of known length, None while it is incomplete."""
+def answer_in(received: bytes) -> Answer | None:
+    """Return an answer of known length, None while it is incomplete."""
     head, found, body = received.partition(HEAD_END)
     if not found:
         return None
     _, _, rest = head.lower().partition(LENGTH)
     length = int(rest.partition(b"\r\n")[0] or 0)
-    return int(head[9:12]) if len(body) >= length else None
+    return (int(head[9:12]), body) if len(body) >= length else None
 
 
 class Connections:
@@ -95,7 +98,7 @@ class Connections:
         async with self._room:
             connection = self._free.popleft()
             try:
-                return await connection.ask(request)
+                return (await connection.ask(request))[0]
             finally:
                 self._free.append(connection)
 

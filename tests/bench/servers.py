@@ -26,6 +26,7 @@ class Servers:
 
     postgres: Postgres
     nats_url: str
+    pids: dict[str, int]
 
     async def fresh(self, *databases: str) -> None:
         """Make databases anew; a checkpoint, so that no run pays for the one before."""
@@ -50,7 +51,7 @@ class Servers:
 
 @asynccontextmanager
 async def start_servers(data: Path, say: Callable[[str], None]) -> AsyncIterator[Servers]:
-    """Start both in this absolute folder, without what an earlier run left there; end them afterwards."""
+    """Start both in this absolute folder, without what an earlier run left there; then end them."""
     with held(data) as lock:
         empty(data)
         (data / "logs").mkdir()
@@ -58,10 +59,10 @@ async def start_servers(data: Path, say: Callable[[str], None]) -> AsyncIterator
         group = Group(folder, lock)
         supervisor = Supervisor(group, say, lambda: None)
         try:
-            yield Servers(
-                await _start_postgres(supervisor, data, folder, say),
-                await _start_nats(supervisor, data),
-            )
+            postgres = await _start_postgres(supervisor, data, folder, say)
+            nats_url = await _start_nats(supervisor, data)
+            pids = {name: supervisor[name].pid for name in ("postgres", "nats")}
+            yield Servers(postgres, nats_url, pids)
         finally:
             await supervisor.stop(["postgres", "nats"], PATIENCE)
             await group.close()
