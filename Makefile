@@ -5,7 +5,7 @@
 #
 # Options: make demo ORDERS=2000 SEED=7 BOOK=path STOCK=unlimited|listed PACE=serial JSON=1
 #          make bench ORDERS=5000 ONLY=sustained JSON=1
-#          make up DATA=dir
+#          make up DATA=dir INSTANCES=2
 #          make ... PYTHON=python3.12
 # What is given to make stands in the environment of what it starts, where it is read.
 

@@ -288,3 +288,61 @@ async def test_a_reader_whose_deliveries_do_not_follow_on_each_other_begins_agai
     await subscription.close()
     for connection in (admin, writer, reader):
         await connection.close()
+
+
+async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
+    nats_server: NatsServer,
+) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    subscription, _ = await subscribe(reader)
+    prefix = f"_INBOX_{READER}".encode()
+    paused = await nats.connect(nats_server.url(READER), inbox_prefix=prefix)
+    inbox = paused.new_inbox()
+    given = await paused.subscribe(inbox)
+    asks = f"$JS.API.CONSUMER.MSG.NEXT.{SOURCE}.{READER}"
+    await paused.publish(asks, b'{"batch": 3}', reply=inbox)
+    await paused.flush()
+
+    await publisher.publish([message(position) for position in range(1, 11)])
+
+    async with asyncio.timeout(10):
+        await reader.lost.wait()
+        lost = int((await given.next_msg()).headers["Nats-Msg-Id"].rpartition(":")[2])
+    await asyncio.sleep(0.1)  # and the rest has come as well
+    taken = [received.message.position for received in subscription.take(100)]
+    assert taken == list(range(1, lost))
+    await subscription.close()
+    await paused.close()
+    for connection in (writer, reader):
+        await connection.close()
+
+
+# Words between the instances of a service.
+
+
+async def test_a_word_reaches_every_instance_of_the_service_and_nobody_else(
+    broker: Broker,
+) -> None:
+    heard: dict[str, list[str]] = {"one": [], "two": [], "other": []}
+    one, two, other = [await broker.connect(name) for name in (SOURCE, SOURCE, READER)]
+    await one.hear(SOURCE, heard["one"].append)
+    await two.hear(SOURCE, heard["two"].append)
+    await other.hear(READER, heard["other"].append)
+
+    await two.tell(SOURCE, "outbox")
+
+    async with asyncio.timeout(5):
+        while not (heard["one"] and heard["two"]):
+            await asyncio.sleep(0.01)
+    assert heard == {"one": ["outbox"], "two": ["outbox"], "other": []}
+
+
+async def test_a_word_that_reaches_nobody_is_lost_in_silence(broker: Broker) -> None:
+    transport = await broker.connect(SOURCE)
+    await transport.tell(SOURCE, "before it is connected")
+    await transport.publisher(SOURCE)
+    await transport.tell(SOURCE, "and nobody listens")

@@ -12,6 +12,7 @@ import base64
 import json
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +24,12 @@ from nats.errors import Error as NatsError
 from stagepost.engine.store import Cursor, Envelope
 from stagepost.engine.transports import Received, StreamId
 from stagepost.engine.transports.nats_client import BlockClient
-from stagepost.engine.transports.nats_envelope import headers_of, read_envelope, subject_of
+from stagepost.engine.transports.nats_envelope import (
+    headers_of,
+    read_envelope,
+    subject_of,
+    words_of,
+)
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
 ACK_SECONDS = 5.0
@@ -45,6 +51,7 @@ class NatsTransport:
         self._url = url
         self._name = name
         self._client: BlockClient | None = None
+        self._connecting = asyncio.Lock()
         self.lost = asyncio.Event()
 
     @property
@@ -75,31 +82,51 @@ class NatsTransport:
             raise
         return subscription
 
+    async def hear(self, service: str, heard: Callable[[str], None]) -> None:
+        async def receive(message: Msg) -> None:
+            heard(message.data.decode(errors="replace"))
+
+        client = await self._connected()
+        try:
+            await client.subscribe(words_of(service), cb=receive)
+            await client.flush(int(ASK_SECONDS))
+        except (NatsError, OSError, TimeoutError) as error:
+            raise TransportUnavailable(f"the broker does not answer: {error!r}") from error
+
+    async def tell(self, service: str, word: str) -> None:
+        if self._client is not None and self._client.is_connected:
+            with suppress(NatsError):
+                await self._client.publish(words_of(service), word.encode())
+
     async def _connected(self) -> BlockClient:
         """Connect, once.
 
         Raises:
             TransportUnavailable: the broker cannot be reached, or does not let us in.
         """
-        if self._client is None or self._client.is_closed:
-            try:
-                client = BlockClient()
-                await client.connect(
-                    self._url,
-                    name=self._name,
-                    inbox_prefix=f"_INBOX_{self._name}".encode(),
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.2,  # type: ignore[arg-type]  # a float sleeps as well
-                    connect_timeout=3,
-                    pending_size=64 << 20,
-                    allow_reconnect=True,
-                    disconnected_cb=self._disconnected,
-                    error_cb=_failed,
-                )
-                self._client = client
-            except (OSError, TimeoutError, NatsError) as error:
-                raise TransportUnavailable(f"cannot connect to the broker: {error}") from error
-        return self._client
+        async with self._connecting:
+            if self._client is None or self._client.is_closed:
+                self._client = await self._connect()
+            return self._client
+
+    async def _connect(self) -> BlockClient:
+        try:
+            client = BlockClient()
+            await client.connect(
+                self._url,
+                name=self._name,
+                inbox_prefix=f"_INBOX_{self._name}".encode(),
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.2,  # type: ignore[arg-type]  # a float sleeps as well
+                connect_timeout=3,
+                pending_size=64 << 20,
+                allow_reconnect=True,
+                disconnected_cb=self._disconnected,
+                error_cb=_failed,
+            )
+        except (OSError, TimeoutError, NatsError) as error:
+            raise TransportUnavailable(f"cannot connect to the broker: {error}") from error
+        return client
 
     async def _disconnected(self) -> None:
         self.lost.set()
@@ -233,6 +260,7 @@ class _Pull:
         self._asked = 0
         self._taken = 0
         self._sequence = 0
+        self._gap = False
         self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
 
@@ -268,12 +296,17 @@ class _Pull:
             self._asked = 0  # a status: the request has ended
             self._room.set()
             return
+        if self._gap:
+            return
         sequence = int(message.reply.split(".")[-3])
         if sequence != self._sequence + 1:
+            # Nothing behind the gap may be taken: the cursor would move past what is missing.
             log.warning(
                 "delivery skipped", source=self._source, expected=self._sequence + 1, got=sequence
             )
+            self._gap = True
             self._lost.set()
+            return
         self._sequence = sequence
         self._asked = max(0, self._asked - 1)
         self._arrived.append(message)

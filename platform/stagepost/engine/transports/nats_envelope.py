@@ -17,6 +17,11 @@ def subject_of(message: Envelope) -> str:
     return f"{message.source}.event.{name}"
 
 
+def words_of(service: str) -> str:
+    """Return the subject on which the instances of a service tell each other things; not stored."""
+    return f"_WORDS.{service}"
+
+
 def headers_of(message: Envelope) -> dict[str, str]:
     """Write the envelope as CloudEvents attributes in the NATS binding's headers."""
     headers = {
