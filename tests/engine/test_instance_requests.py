@@ -32,6 +32,7 @@ from tests.engine.counter import (
     Watched,
     World,
     count,
+    count_now,
     grow,
 )
 
@@ -132,6 +133,49 @@ async def test_a_request_is_not_refused_on_the_ground_of_what_was_true_before() 
         assert answer.total == 2
         with pytest.raises(Conflict):
             await second.desk.request(CountNow(name="a", by=-3))
+
+
+class Held(Watched):
+    """A store whose appends wait until they are let go; before that the power can be cut."""
+
+    def __init__(self) -> None:
+        super().__init__("counter")
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def append(self, batch: Batch) -> Appended:
+        if batch.commits:
+            self.reached.set()
+            await self.go_on.wait()
+        return await super().append(batch)
+
+
+def take_once(request: CountNow, load: Load) -> Decision:
+    """Count a name once: whoever asks again hears what there is, or that it is another number."""
+    counter = load.one(Counter, Counter.stream(request.name))
+    if counter is None:
+        return count_now(request, load)
+    if counter.total != request.by:
+        raise Conflict("it was counted by another number")
+    return Decision(answer=Total(total=counter.total))
+
+
+async def test_nobody_is_told_what_is_not_stored_yet() -> None:
+    world = World(replace(COUNTER, handlers={CountNow: take_once}))
+    world.store = store = Held()
+    async with world.running() as counter:
+        asked = [
+            asyncio.create_task(counter.desk.request(CountNow(name="a", by=by))) for by in (1, 1, 2)
+        ]
+        await store.reached.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in asked)
+
+        store.go_on.set()
+        first, again, other = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert first == again == Total(total=1)
+    assert isinstance(other, Conflict)
 
 
 def change_then_load(request: CountNow, load: Load) -> Decision:

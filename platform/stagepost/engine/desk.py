@@ -203,6 +203,7 @@ class Desk:
     async def _handle(self, items: Sequence[Item]) -> None:
         fresh = [item for item in items if not self._is_old(item)]
         decided = await self._decisions.decide(fresh)
+        self._put_back(self._decisions.put_off)
         if not decided:
             return
         lease = self._lease
