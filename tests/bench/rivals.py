@@ -19,7 +19,7 @@ from tests.bench.servers import Servers
 
 PEERS = Path(__file__).parent / "peers"
 DATABASE = "peers"
-PATIENCE = 180.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,9 @@ EVENTSOURCING = Peer(
     processes=1,
     orders=240,
     settings=[
-        {"runner": "SingleThreadedRunner", "cache": 0},
+        {"runner": "SingleThreadedRunner", "cache": 1000},
         {"runner": "MultiThreadedRunner", "cache": 0},
         {"runner": "MultiThreadedRunner", "cache": 1000},
-        {"runner": "NewMultiThreadedRunner", "cache": 0},
-        {"runner": "NewMultiThreadedRunner", "cache": 1000},
     ],
 )
 

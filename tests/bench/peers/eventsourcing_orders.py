@@ -5,9 +5,10 @@ orders, and says `done` when all are confirmed. An order takes five steps, as in
 examples of a system: placed, paid, fetched, shipped, confirmed, each of them recorded by the order
 or by the participant whose policy follows the order's events, and whom the order's policy follows.
 Each policy's events are recorded with its tracking in one transaction. The runners work inside one
-process. The cache of aggregates is the documented tuning. Database functions stay off, for they
-give up tracking and locking; orders are placed by one thread, for with four of them
-NewMultiThreadedRunner ended in "Failed to record tracking".
+process. The cache of aggregates is the documented tuning. Not among the settings: database
+functions, which give up tracking and locking, and NewMultiThreadedRunner, which in this system, as
+in any where an application records from two threads at once, ends in "Failed to record tracking"
+(over five applications in a mere row, without an order that is taken on, it did 130 to 180 a second).
 """
 
 from __future__ import annotations
