@@ -194,7 +194,7 @@ class Stack:
         descriptor = self._sockets[name].fileno()
         program = Program(
             name,
-            (sys.executable, "-m", "stagepost", "run", name),
+            self._command(name),
             self._log(name),
             env=os.environ | self._env | self._settings(name, descriptor),
             sockets=(descriptor,),
@@ -208,6 +208,9 @@ class Stack:
                 return False
 
         await self._supervisor.start(program, ready)
+
+    def _command(self, name: str) -> tuple[str, ...]:
+        return (sys.executable, "-m", "stagepost", "run", name)
 
     def _settings(self, name: str, descriptor: int) -> dict[str, str]:
         service = self._services.get(name)
