@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from tests.drill import faults_processes
+from tests.drill import faults_broker, faults_database, faults_points, faults_processes
 from tests.drill.fault import Fault
 
-MODULES = (faults_processes,)
+MODULES = (faults_processes, faults_points, faults_database, faults_broker)
 CATALOGUE: tuple[Fault, ...] = tuple(fault for module in MODULES for fault in module.FAULTS)
 
 INJECTIONS = 300

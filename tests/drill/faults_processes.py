@@ -10,7 +10,7 @@ import time
 import psutil
 
 from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
-from tests.drill.site import SERVERS, Site, until
+from tests.drill.site import SERVERS, Site, is_stopped, until
 
 SERVICES = ("ordering", "payments", "inventory", "shipping", "fulfillment")
 STOPPED = 10.0
@@ -30,19 +30,15 @@ async def _kill(site: Site, names: tuple[str, ...], how: signal.Signals) -> Stru
     return Struck(f"{how.name}: process {', '.join(map(str, before.values()))} ended", max(back))
 
 
-def _stopped(pid: int) -> bool:
-    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-
-
 async def _pause(site: Site, names: tuple[str, ...], seconds: float) -> Struck:
     pids = [pid for name in names for pid in _tree(site.stack.pid(name))]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        if not await until(lambda: all(_stopped(pid) for pid in pids), 2):
+        if not await until(lambda: all(is_stopped(pid) for pid in pids), 2):
             raise NotFired(f"{', '.join(names)}: not stopped")
         await asyncio.sleep(seconds)
-        if not all(_stopped(pid) for pid in pids):
+        if not all(is_stopped(pid) for pid in pids):
             raise NotFired(f"{', '.join(names)}: did not stay stopped")
     finally:
         for pid in pids:

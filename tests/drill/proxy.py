@@ -47,6 +47,8 @@ class Proxy:
         self._flows.set()
         self._wanted: Cut | None = None
         self._done = asyncio.Event()
+        self.held = 0
+        """Bytes that came and did not pass in the last black hole."""
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -79,6 +81,7 @@ class Proxy:
     @contextlib.contextmanager
     def black_hole(self) -> Iterator[None]:
         """Let no byte pass, either way, and cut nothing: nobody is told."""
+        self.held = 0
         self._flows.clear()
         try:
             yield
@@ -109,7 +112,9 @@ class Proxy:
         self, reader: StreamReader, writer: StreamWriter, pair: _Pair, *, asks: bool
     ) -> None:
         while data := await reader.read(CHUNK):
-            await self._flows.wait()
+            if not self._flows.is_set():
+                self.held += len(data)
+                await self._flows.wait()
             if self._wanted is not None and await self._cut_here(data, writer, pair, asks=asks):
                 return
             writer.write(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -14,7 +15,7 @@ import aiohttp
 from tests.drill.audit import WindowAudit
 from tests.drill.fault import Fault, NotFired, Struck
 from tests.drill.load import Load, NotHeard, Window
-from tests.drill.report import Injection
+from tests.drill.report import Injection, told
 from tests.drill.site import Site
 from tests.drill.stack import DrillStack
 
@@ -29,7 +30,7 @@ LEAD = 1.0
 TAIL = 0.3
 """Seconds for which a window goes on when all is back."""
 
-STRIKE = 120.0
+STRIKE = 60.0
 """Seconds in which a fault must have been done, and what it took away be back."""
 
 QUIET = 45.0
@@ -57,15 +58,26 @@ class Drill:
             for number, fault in enumerate(plan):
                 await asyncio.sleep(LEAD)
                 site = Site(self._stack, self._load, Random(f"{self._seed}/{number}"), http)
+                self._note(number, fault, "strikes")
                 struck_at, struck, failures = await self._strike(fault, site)
+                self._note(number, fault, struck.proof if struck else failures[0])
                 await asyncio.sleep(TAIL)
                 following = await self._open()
+                self._note(number, fault, f"{window.name} closed")
                 failures += await self._until_quiet(window, marks)
+                self._note(number, fault, "quiet")
                 injection = await self._judge(fault, window, struck_at, struck, failures)
+                self._note(number, fault, told(injection))
                 injections.append(injection)
                 tell(injection)
                 window, marks = following
         return injections
+
+    def _note(self, number: int, fault: Fault, what: str) -> None:
+        """Write down what really happened, and when."""
+        line = {"at": time.time(), "number": number, "fault": fault.name, "what": what}
+        with (self._stack.data / "logs" / "drill.jsonl").open("a") as log:
+            log.write(f"{json.dumps(line)}\n")
 
     async def _open(self) -> tuple[Window, Mapping[str, int]]:
         marks = await self._audit.marks()

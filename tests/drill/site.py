@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 import aiohttp
+import psutil
 
 from tests.drill.load import Load
 from tests.drill.stack import DrillStack
@@ -70,3 +71,8 @@ async def until_it_holds(holds: Callable[[], Awaitable[bool]], seconds: float) -
             return False
         await asyncio.sleep(LOOK)
     return True
+
+
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process was stopped by a signal."""
+    return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
