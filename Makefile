@@ -4,8 +4,12 @@
 # make up       runs the stack until Ctrl-C
 #
 # Options: make demo ORDERS=2000 SEED=7 BOOK=path STOCK=unlimited|listed PACE=serial JSON=1
+<<<<<<< HEAD
 #          make drill SEED=7 LONG=1 ONLY='kill -9, nats' JSON=1
 #          make up DATA=dir
+=======
+#          make up DATA=dir INSTANCES=2
+>>>>>>> shop
 #          make ... PYTHON=python3.12
 # What is given to make stands in the environment of what it starts, where it is read.
 

@@ -7,6 +7,7 @@ an event was recorded is a column of the store, not a field of the event.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -21,6 +22,7 @@ from stagepost.messages import lift
 STREAMS = uuid5(NAMESPACE_URL, "stagepost:streams")
 
 
+@lru_cache(maxsize=20_000)
 def stream_id(name: str) -> UUID:
     """Return the UUID under which the stream `order/10248` is stored (RFC 9562, version 5)."""
     return uuid5(STREAMS, name)
@@ -77,7 +79,7 @@ __all__ = [
 
 def to_stored(happened: DomainEvent) -> StoredEvent:
     """Write an event for the store: ids stay in columns, the version is kept when above 1."""
-    state = happened.model_dump_json(exclude=_IN_COLUMNS).encode()
+    state = happened.__pydantic_serializer__.to_json(happened, exclude=_IN_COLUMNS)
     if happened.class_version > 1:
         state = b'{"class_version":%d,%s' % (happened.class_version, state[1:])
     return StoredEvent(happened.originator_id, happened.originator_version, happened.TOPIC, state)
@@ -94,7 +96,7 @@ def from_stored(stored: StoredEvent) -> DomainEvent:
     lift(cls, state.pop("class_version", 1), cls.class_version, state)
     state["originator_id"] = stored.originator_id
     state["originator_version"] = stored.originator_version
-    return cls.model_validate(state)  # type: ignore[no-any-return]  # a topic's class is not known
+    return cls.__pydantic_validator__.validate_python(state)  # type: ignore[no-any-return]  # a topic's class is not known
 
 
 _IN_COLUMNS = {"originator_id", "originator_version"}

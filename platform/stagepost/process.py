@@ -126,6 +126,10 @@ class Instance(Aggregate):
         data: dict[str, Any]
         sent: tuple[Sent, ...]
 
+        def apply(self, aggregate: Instance) -> None:
+            aggregate.state = self.state
+            aggregate.data = self.data
+
     @staticmethod
     def create_id(process: str, key: str) -> Any:
         return stream_id(f"{process}/{key}")
@@ -146,9 +150,7 @@ class Instance(Aggregate):
         self.state = state
         self.data = data
 
-    @event(Reacted)
     def react(
         self, *, heard: Heard, state: str, data: dict[str, Any], sent: tuple[Sent, ...]
     ) -> None:
-        self.state = state
-        self.data = data
+        self.trigger_event(self.Reacted, heard=heard, state=state, data=data, sent=sent)

@@ -199,6 +199,7 @@ class World:
         self.ids = SeededIds(7)
         self.failures = 0
         self.delays: dict[str, float] = {}
+        self.lease_seconds = 0.6
         self._position = 0
 
     async def announce(self, body: bytes, key: str) -> Reply:
@@ -220,7 +221,7 @@ class World:
             ids=self.ids,
             metrics=Metrics(self.service.name),
             delays=self.delays,
-            lease_seconds=0.6,
+            lease_seconds=self.lease_seconds,
         )
 
     @asynccontextmanager

@@ -122,6 +122,16 @@ async def test_a_service_hears_nothing_but_its_own_answers(connect: Connect, sub
     assert not await user.may_subscribe(subject)
 
 
+async def test_only_instances_of_a_service_tell_and_hear_each_others_words(
+    connect: Connect,
+) -> None:
+    user = await connect("payments")
+    assert await user.may_publish("_WORDS.payments")
+    assert await user.may_subscribe("_WORDS.payments")
+    assert not await user.may_publish("_WORDS.ordering")
+    assert not await user.may_subscribe("_WORDS.ordering")
+
+
 async def test_nobody_gets_in_without_a_name(nats_server: NatsServer) -> None:
     reading, writing = await asyncio.open_connection("127.0.0.1", nats_server.port)
     await reading.readline()  # what the server says of itself

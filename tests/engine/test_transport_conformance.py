@@ -288,3 +288,30 @@ async def test_a_reader_whose_deliveries_do_not_follow_on_each_other_begins_agai
     await subscription.close()
     for connection in (admin, writer, reader):
         await connection.close()
+
+
+# Words between the instances of a service.
+
+
+async def test_a_word_reaches_every_instance_of_the_service_and_nobody_else(
+    broker: Broker,
+) -> None:
+    heard: dict[str, list[str]] = {"one": [], "two": [], "other": []}
+    one, two, other = [await broker.connect(name) for name in (SOURCE, SOURCE, READER)]
+    await one.hear(SOURCE, heard["one"].append)
+    await two.hear(SOURCE, heard["two"].append)
+    await other.hear(READER, heard["other"].append)
+
+    await two.tell(SOURCE, "outbox")
+
+    async with asyncio.timeout(5):
+        while not (heard["one"] and heard["two"]):
+            await asyncio.sleep(0.01)
+    assert heard == {"one": ["outbox"], "two": ["outbox"], "other": []}
+
+
+async def test_a_word_that_reaches_nobody_is_lost_in_silence(broker: Broker) -> None:
+    transport = await broker.connect(SOURCE)
+    await transport.tell(SOURCE, "before it is connected")
+    await transport.publisher(SOURCE)
+    await transport.tell(SOURCE, "and nobody listens")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from stagepost.engine.stack import Stack
 from stagepost.engine.status import Standing, standings
 from stagepost.engine.store import Batch, Commit, Envelope, Handled
 from stagepost.errors import BadSettings
+from tests.journeys.requests import constant_requests
 
 _numbers = count(1)
 
@@ -79,8 +81,10 @@ async def test_status_shows_who_leads_each_service_and_that_none_lags(stack: Sta
 
     assert sorted(standing.service for standing in found) == names
     for standing in found:
-        assert standing.leader.startswith(f"{standing.service}-1 (")
-        assert standing.pid == stack.pid(standing.service)
+        assert standing.lease.holder == f"{standing.service}-1"
+        assert standing.lease.expires_in > 0
+        assert standing.lease.waiting == ()
+        assert standing.instances == {f"{standing.service}-1": stack.pid(standing.service)}
         assert stack.url(standing.service).endswith(standing.where)
 
 
@@ -93,8 +97,31 @@ async def test_status_is_printed_as_a_table(stack: Stack) -> None:
     said = await stagepost("status", "--data", str(stack.data))
     assert said.status == 0
     heads, *rows = said.out.splitlines()
-    assert heads.split()[:4] == ["service", "where", "pid", "leader"]
-    assert {row.split()[0] for row in rows if row} >= {"ordering", "payments"}
+    assert heads.split()[:5] == ["service", "where", "instance", "pid", "lease"]
+    shown = {row.split()[0]: row.split() for row in rows if row}
+    assert shown["payments"][2:5] == ["payments-1", str(stack.pid("payments")), "leads"]
+
+
+async def test_status_is_printed_as_json(stack: Stack) -> None:
+    said = await stagepost("status", "--json", "--data", str(stack.data))
+    assert said.status == 0
+    shown = {standing["service"]: standing for standing in json.loads(said.out)}
+    assert shown["ordering"]["lease"]["holder"] == "ordering-1"
+    assert shown["ordering"]["instances"] == {"ordering-1": stack.pid("ordering")}
+
+
+# A rolling restart, with one instance: who comes meanwhile waits in the socket.
+
+
+async def test_a_restart_of_the_only_instance_fails_no_request(stack: Stack) -> None:
+    before = stack.pid("shipping")
+    async with constant_requests(f"{stack.url('shipping')}/health/live") as answers:
+        said = await stagepost("restart", "shipping", data=stack.data)
+
+    assert (said.status, said.out) == (0, "shipping-1 is back\n")
+    assert stack.pid("shipping") != before
+    assert len(answers) > 5
+    assert set(answers) == {200}
 
 
 # Dead letters.
@@ -150,6 +177,7 @@ async def test_a_discarded_letter_is_gone(stack: Stack, parked: list[int]) -> No
     [
         (("dead-letters", "list", "nowhere"), "there is no service 'nowhere'"),
         (("dead-letters", "show", "payments", "999999"), "no open dead letter 999999"),
+        (("restart", "nowhere"), "there is no service 'nowhere'"),
     ],
 )
 async def test_a_wrong_call_ends_with_2_and_says_what_is_wrong(

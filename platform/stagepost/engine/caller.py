@@ -8,14 +8,14 @@ other message.
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid5
 
 import orjson
 import structlog
 
 from stagepost.engine.calls import Calls
 from stagepost.engine.desk import Desk
-from stagepost.engine.follow import POLL, sleep_until
+from stagepost.engine.follow import GATHER, POLL, sleep_until
+from stagepost.engine.ids import derived
 from stagepost.engine.items import Item
 from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Store
 from stagepost.engine.telemetry import Metrics
@@ -58,6 +58,8 @@ class Caller:
                     task.add_done_callback(under_way.discard)
                 if not due:
                     await sleep_until(wake, POLL if next_in is None else min(next_in, POLL))
+                elif len(due) > 1:
+                    await asyncio.sleep(GATHER)
         finally:
             for task in under_way:
                 task.cancel()
@@ -89,7 +91,7 @@ class Caller:
     async def _answer(self, call: PendingCall, answer: CallAnswer) -> None:
         asked = call.message
         cause = Envelope(
-            id=uuid5(asked.id, "answer"),
+            id=derived(asked.id, "answer"),
             type=answer.TYPE,
             version=answer.VERSION,
             kind=Kind.ANSWER,

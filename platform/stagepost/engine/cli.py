@@ -1,15 +1,15 @@
-"""The command line: `stagepost run|up|status|migrate|dead-letters`."""
+"""The command line: `stagepost run|up|restart|status|migrate|dead-letters`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -26,6 +26,17 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 
 Data = Annotated[Path, Parameter(help="Where the stack keeps its data.", env_var="DATA")]
+Instances = Annotated[
+    int,
+    Parameter(
+        help="Processes of each service.",
+        env_var="INSTANCES",
+        validator=validators.Number(gte=1, lte=9),
+    ),
+]
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print it as JSON.", env_var="JSON")
+]
 
 out = Console()
 err = Console(stderr=True)
@@ -47,21 +58,39 @@ def run(service: str) -> None:
 
 
 @app.command
-def up(*, data: Data = operate.DATA) -> int:
+def up(*, instances: Instances = 1, data: Data = operate.DATA) -> int:
     """Run the whole stack on this machine until Ctrl-C."""
     from stagepost.engine.stack import up as run_stack
 
-    return asyncio.run(run_stack(data))
+    return asyncio.run(run_stack(data, instances))
 
 
 @app.command
-def status(*, data: Data = operate.DATA) -> None:
-    """Show who leads each service of a running stack, how far its readers lag, and dead letters."""
-    from stagepost.engine.status import Standing, standings
+def restart(*services: str, data: Data = operate.DATA) -> None:
+    """Restart services of a running stack, one instance after the other; no request fails.
 
-    heads = [field.name for field in fields(Standing)]
-    rows = [map(str, astuple(standing)) for standing in asyncio.run(standings(data))]
-    out.print(_table(heads, rows))
+    Args:
+        services: their names; all of them where none is named.
+    """
+    from stagepost.engine.stack.rolling import rolling_restart
+
+    async def run() -> None:
+        async for instance in rolling_restart(data, services):
+            out.print(f"{instance} is back")
+
+    asyncio.run(run())
+
+
+@app.command
+def status(*, as_json: Json = False, data: Data = operate.DATA) -> None:
+    """Show who leads each service of a running stack, how far its readers lag, and dead letters."""
+    from stagepost.engine.status import HEADS, rows_of, standings
+
+    found = asyncio.run(standings(data))
+    if as_json:
+        out.print_json(data=[asdict(standing) for standing in found])
+    else:
+        out.print(_table(HEADS, (row for standing in found for row in rows_of(standing))))
 
 
 @app.command

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any, TypeAlias
-from uuid import UUID
 
 import asyncpg
 
@@ -46,29 +45,10 @@ async def open_pool(dsn: str, *, size: int = 6) -> Pool:
     """
     try:
         return await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, init=_set_codecs, reset=_keep, command_timeout=60
+            dsn, min_size=1, max_size=size, reset=_keep, command_timeout=60
         )
     except (*UNREACHABLE, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise StoreUnavailable(f"cannot connect to the database: {error}") from error
-
-
-async def _set_codecs(connection: Connection) -> None:
-    # asyncpg's own UUID class breaks JSON encoders.
-    await connection.set_type_codec(
-        "uuid",
-        schema="pg_catalog",
-        format="binary",
-        encoder=_uuid_to_bytes,
-        decoder=_uuid_from_bytes,
-    )
-
-
-def _uuid_to_bytes(value: UUID) -> bytes:
-    return value.bytes
-
-
-def _uuid_from_bytes(value: bytes) -> UUID:
-    return UUID(bytes=bytes(value))
 
 
 async def _keep(_: Connection) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from pydantic import BaseModel
 from pydantic_core import from_json
 
 from stagepost.aggregate import Aggregate, stream_id, to_stored
 from stagepost.engine.cache import Loadable
+from stagepost.engine.ids import derived
 from stagepost.engine.service import Service
 from stagepost.engine.store import Commit, Envelope, Handled, Outgoing, TimerSet
 from stagepost.errors import ForgedSource, LoadBeforeChange, NotDeclared, TooLarge, UnreadableStream
@@ -121,7 +122,7 @@ class Decider:
             changed.append(self._record(process, instance, cause, reaction.state, reaction.sends))
             sends.extend(reaction.sends)
             clears = message.key if process.is_done(reaction.state) else clears
-        commit = replace(self._commit(cause, changed, sends, load), clears=clears)
+        commit = self._commit(cause, changed, sends, load, clears)
         touched = {name: load.aggregates[name] for name in load.asked}
         return Decided(commit, decision.answer, touched | {a.id: a for a in changed})
 
@@ -139,7 +140,7 @@ class Decider:
         recorded: dict[str, Any] = {
             "heard": Heard(type=cause.type, version=cause.version, body=from_json(cause.body)),
             "state": type(state).__name__,
-            "data": state.model_dump(mode="json"),
+            "data": state.__pydantic_serializer__.to_python(state, mode="json"),
             "sent": tuple(Sent(type=m.TYPE, delay=self._delay(m)) for m in sends),
         }
         if instance is None:
@@ -153,14 +154,19 @@ class Decider:
         return self._delays.get(type(message).__name__, message.DELAY)
 
     def _commit(
-        self, cause: Envelope, changed: list[Aggregate], sends: list[Message], load: Loaded
+        self,
+        cause: Envelope,
+        changed: list[Aggregate],
+        sends: list[Message],
+        load: Loaded,
+        clears: str | None,
     ) -> Commit:
         events = [to_stored(e) for aggregate in changed for e in aggregate.collect_events()]  # type: ignore[arg-type]  # ours
         written = {event.originator_id for event in events}
         outgoing: list[Outgoing] = []
         timers: list[TimerSet] = []
         for ordinal, message in enumerate(sends):
-            name = uuid5(cause.id, f"{self._service.name}/{ordinal}")
+            name = derived(cause.id, f"{self._service.name}/{ordinal}")
             if isinstance(message, Timer):
                 timers.append(self._timer(name, message))
             else:
@@ -172,6 +178,7 @@ class Decider:
             events=events,
             sends=outgoing,
             timers=timers,
+            clears=clears,
         )
 
     def _timer(self, name: UUID, timer: Timer) -> TimerSet:

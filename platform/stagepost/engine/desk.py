@@ -173,7 +173,7 @@ class Desk:
     async def run(self) -> None:
         """Work until cancelled. A batch under way ends first where `drain` is called before."""
         try:
-            await follow(self._take, self._work_off, self.wake)
+            await follow(self._take, self._work_off, self.wake, limit=MAX_BATCH)
         finally:
             self._decisions.cache.clear()
 
@@ -181,13 +181,13 @@ class Desk:
         """Wait for the batch under way, finish what is on the desk, read nothing new."""
         self._source = None
         async with self._at_work:
-            while items := await self._take():
+            while items := await self._take(MAX_BATCH):
                 await self._handle(items)
 
-    async def _take(self) -> list[Item]:
-        items = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
-        if self._source is not None and len(items) < MAX_BATCH:
-            items.extend(self._source(MAX_BATCH - len(items)))
+    async def _take(self, limit: int) -> list[Item]:
+        items = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+        if self._source is not None and len(items) < limit:
+            items.extend(self._source(limit - len(items)))
         return items
 
     async def _work_off(self, items: Sequence[Item]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,25 +12,35 @@ POLL = 5.0
 """Seconds after which a log is looked at although nobody said that something is there."""
 
 
+GATHER = 0.01
+"""Seconds to wait after a batch of several: where much arrives, more of it shares a batch."""
+
+
 async def follow(
-    read: Callable[[], Awaitable[Sequence[T]]],
+    read: Callable[[int], Awaitable[Sequence[T]]],
     act: Callable[[Sequence[T]], Awaitable[None]],
     wake: asyncio.Event,
     *,
-    poll: float = POLL,
+    limit: int,
+    gather: float = GATHER,
 ) -> None:
     """Read after my position, act, and read again; sleep while there is nothing.
 
-    `read` returns one bounded batch, `act` stores the effect together with the new position.
-    `wake` is set by whoever wrote something; the poll finds what a lost wake-up would have told.
+    `read` returns one batch of `limit` at most, `act` stores the effect together with the new
+    position. `wake` is set by whoever wrote something; a slow poll finds what a lost wake-up would
+    have told. A single one is never kept waiting, and nor is a backlog: only where a batch held
+    several but not all that it may, the next one gathers for a moment. A batch costs many times
+    what one more in it does.
     """
     while True:
         wake.clear()
-        batch = await read()
-        if batch:
-            await act(batch)
-        else:
-            await sleep_until(wake, poll)
+        batch = await read(limit)
+        if not batch:
+            await sleep_until(wake, POLL)
+            continue
+        await act(batch)
+        if 1 < len(batch) < limit:
+            await asyncio.sleep(gather)
 
 
 async def sleep_until(wake: asyncio.Event, seconds: float) -> None:
@@ -40,3 +50,20 @@ async def sleep_until(wake: asyncio.Event, seconds: float) -> None:
             await wake.wait()
     except TimeoutError:
         return
+
+
+async def first_of(*works: Coroutine[None, None, None]) -> None:
+    """Run several until the first ends or fails; end the others and raise its failure.
+
+    Not a task group: where a child fails in the moment in which the group is cancelled from
+    outside, Python 3.11's forgets the cancellation, and the work would outlive its lease.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

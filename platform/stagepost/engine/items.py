@@ -61,12 +61,21 @@ class Item:
     def commit(self, cursor: int | None) -> Commit:
         """Return what was decided, with what this item adds."""
         assert self.decided is not None
-        return replace(
-            self.decided.commit,
-            call=self.call,
-            redrives=self.redrives,
-            idempotency=self._idempotency(),
-            cursor=cursor,
+        decided = self.decided.commit
+        return Commit(  # in full: `replace` costs five times as much, for every message
+            decided.cause,
+            decided.handled,
+            decided.detail,
+            decided.checks,
+            decided.events,
+            decided.sends,
+            decided.timers,
+            decided.clears,
+            self.call,
+            decided.parks,
+            self.redrives,
+            self._idempotency(),
+            cursor,
         )
 
     def _idempotency(self) -> Idempotency | None:

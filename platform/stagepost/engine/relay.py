@@ -13,12 +13,15 @@ from dataclasses import replace
 
 import structlog
 
-from stagepost.engine.follow import follow
+from stagepost.engine.follow import first_of, follow
 from stagepost.engine.store import Batch, Cursor, CursorId, Envelope, Lease, Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transports import Publisher, StreamId
 
 MAX_CHUNK = 500
+
+NOTE_SECONDS = 1.0
+"""How far behind the stored position may be; nothing depends on it but figures."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +38,7 @@ class Relay:
         self._metrics = metrics
         self._id = CursorId("relay", service)
         self._cursor = Cursor(self._id, 0, 0)
+        self._sent = 0
 
     async def run(self, wake: asyncio.Event) -> None:
         """Publish until cancelled.
@@ -44,16 +48,26 @@ class Relay:
             StoreError
         """
         await self._reconcile()
-        await follow(self._read, self._publish, wake)
+        self._sent = self._cursor.at
+        await first_of(
+            follow(self._read, self._publish, wake, limit=MAX_CHUNK), self._note_position()
+        )
 
-    async def _read(self) -> list[Envelope]:
-        return await self._store.outbox(self._cursor.at, MAX_CHUNK)
+    async def _read(self, limit: int) -> list[Envelope]:
+        return await self._store.outbox(self._sent, limit)
 
     async def _publish(self, chunk: Sequence[Envelope]) -> None:
         with self._metrics.publish_seconds.time():
             await self._publisher.publish(chunk)
         self._metrics.published(len(chunk))
-        await self._move(chunk[-1].position)
+        self._sent = chunk[-1].position
+
+    async def _note_position(self) -> None:
+        """Store now and then how far we are: what counts is the stream's tail, at every start."""
+        while True:
+            await asyncio.sleep(NOTE_SECONDS)
+            if self._sent > self._cursor.at:
+                await self._move(self._sent)
 
     async def _reconcile(self) -> None:
         """Find where to go on: the tail tells what arrived, whatever we remember."""

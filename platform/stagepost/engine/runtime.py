@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -13,20 +14,24 @@ from stagepost.engine.caller import Caller
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decider
 from stagepost.engine.desk import Desk
+from stagepost.engine.follow import first_of, sleep_until
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item
 from stagepost.engine.redriver import Redriver
 from stagepost.engine.relay import Relay
 from stagepost.engine.service import Service
-from stagepost.engine.store import CursorId, Lease, Store
+from stagepost.engine.store import LEASE, CursorId, Lease, Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.timers import Timers
 from stagepost.engine.transports import Subscription, Transport
 from stagepost.engine.views import Tables, Views
 from stagepost.errors import Fenced, StagepostError, TransportError
 
-LEASE = "service"
+FREE = "free"
+"""What instances are told when the lease was given back; else it is the name of a signal."""
 CONSUMER = "consumer"
+MOMENT = 0.01
+"""Seconds after a lease has expired by which it surely has."""
 AGAIN = 0.25
 """Seconds before something that failed is started again."""
 
@@ -72,10 +77,13 @@ class Instance:
         self._calls = calls
         self._lease_seconds = lease_seconds
         self._subscription: Subscription | None = None
+        self._leads = False
+        self._free = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled; then let what is under way end, and give the lease back."""
         desk = asyncio.create_task(self._forever("desk", self._work_desk))
+        hearing = asyncio.create_task(self._forever("words", self._hear))
         try:
             await self._lead_whenever_possible()
         finally:
@@ -83,6 +91,7 @@ class Instance:
                 async with asyncio.timeout(DRAIN_SECONDS):
                     await self.desk.drain()
             desk.cancel()
+            hearing.cancel()
 
     async def _work_desk(self) -> None:
         try:
@@ -94,25 +103,63 @@ class Instance:
 
     async def _lead_whenever_possible(self) -> None:
         while True:
-            lease = await self._take_lease()
+            lease = await self._wait_for_lease()
             log.info("leading", service=self.service.name, epoch=lease.epoch)
+            self._leads = True
             self.metrics.leader.set(1)
             try:
                 await self._lead(lease)
             except* (StagepostError, OSError) as errors:
                 log.warning("no longer leading", reasons=[str(e) for e in errors.exceptions])
             finally:
+                self._leads = False
                 self.metrics.leader.set(0)
                 self.desk.step_down()
             await asyncio.sleep(AGAIN)
 
+    async def _wait_for_lease(self) -> Lease:
+        """Take the lease once it is free; till then its holder is told what requests wrote here."""
+        telling = [
+            asyncio.create_task(self._forever("words", partial(self._tell_of, name, signal)))
+            for name, signal in vars(self.desk.signals).items()
+        ]
+        try:
+            return await self._take_lease()
+        except asyncio.CancelledError:
+            with contextlib.suppress(TimeoutError, StagepostError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self._store.stop_waiting(LEASE, self._holder)
+            raise
+        finally:
+            for task in telling:
+                task.cancel()
+
     async def _take_lease(self) -> Lease:
         while True:
+            self._free.clear()
+            wait = self._lease_seconds / 6
             with contextlib.suppress(StagepostError):
                 lease = await self._store.take_lease(LEASE, self._holder, self._lease_seconds)
                 if lease is not None:
                     return lease
-            await asyncio.sleep(self._lease_seconds / 6)
+                stands = await self._store.leadership(LEASE)
+                wait = min(self._lease_seconds / 3, stands.expires_in + MOMENT)
+            await sleep_until(self._free, wait)
+
+    async def _tell_of(self, name: str, signal: asyncio.Event) -> None:
+        while True:
+            await signal.wait()
+            signal.clear()
+            await self._transport.tell(self.service.name, name)
+
+    async def _hear(self) -> None:
+        await self._transport.hear(self.service.name, self._heard)
+
+    def _heard(self, word: str) -> None:
+        if word == FREE:
+            self._free.set()
+        elif self._leads and (signal := vars(self.desk.signals).get(word)):
+            signal.set()
 
     async def _lead(self, lease: Lease) -> None:
         signals = self.desk.signals
@@ -138,6 +185,7 @@ class Instance:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self.desk.drain()
                 await self._store.drop_lease(lease)
+                await self._transport.tell(self.service.name, FREE)
 
     async def _keep(self, lease: Lease) -> None:
         """Renew the lease, by a third of its time; once it has passed on, stop."""
@@ -167,7 +215,7 @@ class Instance:
         self.metrics.broker_connected.set(1)
         relay = Relay(self._store, publisher, self.service.name, lease, self.metrics)
         try:
-            await _first_of(relay.run(self.desk.signals.outbox), self._until_lost())
+            await first_of(relay.run(self.desk.signals.outbox), self._until_lost())
         finally:
             self.metrics.broker_connected.set(0)
             self.desk.read_from(None)
@@ -202,23 +250,6 @@ class Instance:
             except Exception as error:  # noqa: BLE001  # whatever it is, the loop must go on
                 log.warning("starting again", part=name, reason=_reason(error))
             await asyncio.sleep(AGAIN)
-
-
-async def _first_of(*works: Coroutine[None, None, None]) -> None:
-    """Run several until the first ends or fails; end the others and raise its failure.
-
-    Not a task group: where a child fails in the moment in which the group is cancelled from
-    outside, Python 3.11's forgets the cancellation, and the work would outlive its lease.
-    """
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _items(subscription: Subscription, limit: int) -> Sequence[Item]:

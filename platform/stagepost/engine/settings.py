@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from difflib import get_close_matches
+from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,6 +47,10 @@ class Settings(BaseSettings):
         default=None,
         ge=0,
         description="A listening socket opened for this process, instead of host and port.",
+    )
+    pid_file: Path | None = Field(
+        default=None,
+        description="File to write the process id into, once this instance serves requests.",
     )
     calls: dict[str, str] = Field(
         default_factory=dict,

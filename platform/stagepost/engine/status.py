@@ -13,11 +13,16 @@ from stagepost.engine.database import Queries, open_pool
 from stagepost.engine.discovery import find_services
 from stagepost.engine.operate import read_stack
 from stagepost.engine.service import Service
+from stagepost.engine.store import LEASE, Leadership
+from stagepost.engine.store_postgres import PostgresStore
+
+LAGS = ("relay", "consumer", "views", "calls", "timers", "dead")
+HEADS = ("service", "where", "instance", "pid", "lease", "epoch", "expires", *LAGS)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One service: its instance, who leads and under which epoch, and what waits, in messages.
+    """One service: its instances with their process ids, who leads, and what waits, in messages.
 
     `relay` is what is not yet published, `consumer` what is sent to it but not yet handled, `views`
     how many events they have not folded, `dead` its dead letters.
@@ -25,14 +30,38 @@ class Standing:
 
     service: str
     where: str
-    pid: int
-    leader: str
+    instances: dict[str, int]
+    lease: Leadership
     relay: int
     consumer: int
     views: int
     calls: int
     timers: int
     dead: int
+
+
+def rows_of(standing: Standing) -> list[list[str]]:
+    """Return rows of a table: one for each instance, the first with all that is the service's."""
+    lease = standing.lease
+    names = sorted({*standing.instances, *lease.waiting, *filter(None, [lease.holder])})
+    lags = [str(getattr(standing, lag)) for lag in LAGS]
+    return [
+        [
+            "" if number else standing.service,
+            "" if number else standing.where,
+            name,
+            str(standing.instances.get(name, "")),
+            *_held(name, lease),
+            *([""] * len(LAGS) if number else lags),
+        ]
+        for number, name in enumerate(names)
+    ]
+
+
+def _held(name: str, lease: Leadership) -> tuple[str, str, str]:
+    if name == lease.holder:
+        return "leads", str(lease.epoch), f"in {lease.expires_in:.1f} s"
+    return ("waits" if name in lease.waiting else "starts"), "", ""
 
 
 async def standings(data: Path) -> list[Standing]:
@@ -46,21 +75,26 @@ async def standings(data: Path) -> list[Standing]:
     running = {name: at for name, at in read_stack(data)["services"].items() if name in found}
     async with AsyncExitStack() as exits:
         stores: dict[str, Queries] = {}
+        leases: dict[str, Leadership] = {}
         for name, at in running.items():
             pool = await open_pool(at["database"], size=1)
             exits.push_async_callback(pool.close)
             stores[name] = Queries(pool, FOLDER / "queries.sql")
-        return [await _stands(found[name], at, found, stores) for name, at in running.items()]
+            leases[name] = await PostgresStore(pool, name).leadership(LEASE)
+        return [
+            await _stands(found[name], at, leases[name], found, stores)
+            for name, at in running.items()
+        ]
 
 
 async def _stands(
     service: Service,
     at: Mapping[str, Any],
+    lease: Leadership,
     services: Mapping[str, Service],
     stores: Mapping[str, Queries],
 ) -> Standing:
     store = stores[service.name]
-    lease = await store.fetchrow("lease")
     backlog = await store.fetchrow("backlog")
     views = await store.fetchrow("view_lag", len(service.views))
     assert backlog is not None
@@ -68,8 +102,8 @@ async def _stands(
     return Standing(
         service.name,
         f":{at['port']}",
-        at["pid"],
-        f"{lease['holder']} ({lease['epoch']})" if lease else "nobody",
+        {name: instance["pid"] for name, instance in at["instances"].items()},
+        lease,
         backlog["outbox_pending"],
         await _unread(service, services, stores),
         views["events"],

@@ -18,6 +18,10 @@ BROKER = "broker"
 """The channel of outbox rows that the relay publishes; every other channel is a call's `TO`."""
 
 
+LEASE = "service"
+"""The lease of what only one instance of a service does at a time."""
+
+
 class Outcome(StrEnum):
     """What became of one commit of a batch."""
 
@@ -163,6 +167,16 @@ class Lease:
     name: str
     holder: str
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership:
+    """Who holds a lease, under which epoch and for how many more seconds, and who waits for it."""
+
+    holder: str | None = None
+    epoch: int = 0
+    expires_in: float = 0
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +340,7 @@ class Store(Protocol):
         """Take a lease under a new epoch: None while somebody else holds it.
 
         The same holder gets it at once: after a restart it fences what is left of its former self.
+        Who does not get it counts as waiting for so many seconds.
         """
         ...
 
@@ -335,6 +350,14 @@ class Store(Protocol):
 
     async def drop_lease(self, lease: Lease) -> None:
         """Give a lease back, so that nobody has to wait for it to expire."""
+        ...
+
+    async def stop_waiting(self, name: str, holder: str) -> None:
+        """Forget that somebody waits for a lease."""
+        ...
+
+    async def leadership(self, name: str) -> Leadership:
+        """Return who holds a lease, and who waits for it."""
         ...
 
     async def parked_keys(self) -> set[str]:

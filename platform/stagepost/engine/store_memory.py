@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine.clock import Clock
+from stagepost.engine.leases_memory import MemoryLeases
 from stagepost.engine.store import (
     BROKER,
     Appended,
@@ -25,7 +26,6 @@ from stagepost.engine.store import (
     Envelope,
     Idempotency,
     JournalEntry,
-    Lease,
     Notification,
     Outcome,
     Outgoing,
@@ -39,12 +39,12 @@ from stagepost.messages import Kind
 REMEMBERED = timedelta(hours=24)
 
 
-class MemoryStore:
+class MemoryStore(MemoryLeases):
     """One service's database as dicts and lists; `source` is the service's name."""
 
     def __init__(self, source: str, clock: Clock) -> None:
+        super().__init__(clock)
         self._source = source
-        self._clock = clock
         self._streams: dict[UUID | str, list[StoredEvent]] = {}
         self._events: list[Notification] = []
         self._position = 0
@@ -55,7 +55,6 @@ class MemoryStore:
         self._timers = Timers()
         self._letters = DeadLetters()
         self._cursors: dict[CursorId, Cursor] = {}
-        self._leases: dict[str, tuple[Lease, datetime]] = {}
         self._answers: dict[str, tuple[Idempotency, datetime]] = {}
         self._incarnation = 1
 
@@ -268,28 +267,6 @@ class MemoryStore:
             for sent in self._outbox
         ]
         return self._incarnation
-
-    async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
-        now = self._clock.now()
-        held, expires_at = self._leases.get(name, (Lease(name, holder, 0), now))
-        if held.holder != holder and expires_at >= now:
-            return None
-        lease = Lease(name, holder, held.epoch + 1)
-        self._leases[name] = (lease, now + timedelta(seconds=seconds))
-        return lease
-
-    async def renew_lease(self, lease: Lease, seconds: float) -> bool:
-        if not self._is_newest(lease):
-            return False
-        self._leases[lease.name] = (lease, self._clock.now() + timedelta(seconds=seconds))
-        return True
-
-    async def drop_lease(self, lease: Lease) -> None:
-        if self._is_newest(lease):
-            self._leases[lease.name] = (lease, datetime.min.replace(tzinfo=UTC))
-
-    def _is_newest(self, lease: Lease) -> bool:
-        return lease.name in self._leases and self._leases[lease.name][0].epoch == lease.epoch
 
     async def parked_keys(self) -> set[str]:
         return self._letters.keys()

@@ -21,6 +21,7 @@ from stagepost.engine.store import (
     Envelope,
     Idempotency,
     JournalEntry,
+    Leadership,
     Lease,
     Notification,
     Outcome,
@@ -164,6 +165,16 @@ class PostgresStore:
 
     async def drop_lease(self, lease: Lease) -> None:
         await self._fetch("drop_lease", lease.name, lease.epoch)
+
+    async def stop_waiting(self, name: str, holder: str) -> None:
+        await self._fetch("stop_waiting", name, holder)
+
+    async def leadership(self, name: str) -> Leadership:
+        rows = await self._fetch("leadership", name)
+        if not rows:
+            return Leadership()
+        row = rows[0]
+        return Leadership(row["holder"], row["epoch"], row["expires_in"], tuple(row["waiting"]))
 
     async def parked_keys(self) -> set[str]:
         return {row["key"] for row in await self._fetch("parked_keys")}

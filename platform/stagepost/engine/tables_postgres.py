@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import asyncpg
@@ -67,22 +68,17 @@ def _reader(view: str) -> str:
 
 
 def _row(view: View[Any], record: asyncpg.Record) -> Row:
-    row: Row = view.row.model_validate(
-        {
-            name: orjson.loads(value)
-            if isinstance(value, str) and name in _json_columns(view)
-            else value
-            for name, value in dict(record).items()
-            if name in view.row.model_fields
-        }
-    )
-    return row
+    values = dict(record)
+    for name in _json_columns(view.row):  # type: ignore[arg-type]  # mypy: a class has a hash
+        values[name] = orjson.loads(values[name])
+    return view.row.model_validate(values)  # type: ignore[no-any-return]  # a view of any row
 
 
-def _json_columns(view: View[Any]) -> frozenset[str]:
+@cache
+def _json_columns(row: type[Row]) -> tuple[str, ...]:
     """Columns of type jsonb come as text; their fields are not plain values."""
-    return frozenset(
+    return tuple(
         name
-        for name, field in view.row.model_fields.items()
+        for name, field in row.model_fields.items()
         if getattr(field.annotation, "__origin__", field.annotation) in (list, tuple, dict)
     )

@@ -14,6 +14,9 @@ from stagepost.view import Recorded, Row, View
 
 PAGE = 500
 
+GATHER = 0.1
+"""Seconds; nobody's next step waits for a view."""
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -55,10 +58,10 @@ class Views:
         if not self._views:
             return
         self._at = await self._tables.positions([view.name for view in self._views])
-        await follow(self._read, self._fold, wake)
+        await follow(self._read, self._fold, wake, limit=PAGE, gather=GATHER)
 
-    async def _read(self) -> list[Notification]:
-        return await self._store.events(min(self._at.values()), PAGE)
+    async def _read(self, limit: int) -> list[Notification]:
+        return await self._store.events(min(self._at.values()), limit)
 
     async def _fold(self, page: Sequence[Notification]) -> None:
         recorded = [Recorded(n.position, n.recorded_at, from_stored(n.event)) for n in page]

@@ -66,6 +66,7 @@ CREATE TABLE calls (
   due_at timestamptz NOT NULL
 );
 CREATE INDEX calls_lane_idx ON calls (lane, position);
+CREATE INDEX calls_due_idx ON calls (due_at, position);
 
 -- Notes that processes sent to their own future; fired and cleared ones are gone.
 CREATE TABLE timers (

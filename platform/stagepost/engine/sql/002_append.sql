@@ -25,7 +25,10 @@ CREATE FUNCTION append(
   r_position bigint[], r_delay float8[],
   OUT outcomes int[], OUT positions bigint[],
   OUT known_c int[], OUT known_key text[], OUT known_fingerprint bytea[], OUT known_response bytea[]
-) LANGUAGE plpgsql VOLATILE AS $$
+) LANGUAGE plpgsql VOLATILE
+-- Plans are kept: one that was made while a table was small must not scan it when it has grown.
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
 #variable_conflict use_column
 DECLARE
   at timestamptz;
@@ -41,11 +44,14 @@ BEGIN
     RAISE EXCEPTION 'the lease % has passed on from epoch %', p_lease, p_epoch USING ERRCODE = 'SP001';
   END IF;
 
-  SELECT array_agg(i.n ORDER BY i.n), array_agg(s.key ORDER BY i.n),
-         array_agg(s.fingerprint ORDER BY i.n), array_agg(s.response ORDER BY i.n)
-    INTO known_c, known_key, known_fingerprint, known_response
-    FROM unnest(i_c, i_key) i(n, key)
-    JOIN idempotency s ON s.key = i.key AND s.recorded_at > at - interval '24 hours';
+  -- A statement costs a batch about as much as two commits do: what is not there is not asked for.
+  IF i_c <> '{}' THEN
+    SELECT array_agg(i.n ORDER BY i.n), array_agg(s.key ORDER BY i.n),
+           array_agg(s.fingerprint ORDER BY i.n), array_agg(s.response ORDER BY i.n)
+      INTO known_c, known_key, known_fingerprint, known_response
+      FROM unnest(i_c, i_key) i(n, key)
+      JOIN idempotency s ON s.key = i.key AND s.recorded_at > at - interval '24 hours';
+  END IF;
 
   outcomes := append_outcomes(c_id, c_key, c_call, c_redrives, e_c, e_id, e_version, e_topic, i_c, i_key, known_c,
                               o_c, o_lane, o_supersedes);
@@ -68,54 +74,70 @@ BEGIN
    WHERE outcomes[e.c] = 0 AND e.topic IS NOT NULL ORDER BY e.n;
 
   -- A call that supersedes makes earlier ones of its lane void, stored or in this batch.
-  DELETE FROM calls USING unnest(o_c, o_lane, o_supersedes) o(c, lane, supersedes)
-   WHERE o.supersedes AND outcomes[o.c] = 0 AND calls.lane = o.lane;
-  WITH sent AS (
-    INSERT INTO outbox (position, message_id, channel, kind, type, version, key, recipient, body,
-                        correlation_id, causation_id, traceparent, incarnation, recorded_at)
-    SELECT nextval('log_position'), o.id, o.channel, o.kind, o.type, o.version, o.key, o.recipient,
-           o.body, c_correlation[o.c], c_id[o.c], c_trace[o.c], life, at
-      FROM (SELECT * FROM unnest(o_c, o_id, o_channel, o_kind, o_type, o_version, o_key, o_recipient, o_body)
-              WITH ORDINALITY o(c, id, channel, kind, type, version, key, recipient, body, n)
-             WHERE outcomes[o.c] = 0 ORDER BY o.n) o
-    RETURNING position, message_id),
-  called AS (
-    SELECT s.position, o.channel, o.lane, o.supersedes
-      FROM sent s JOIN unnest(o_id, o_channel, o_lane, o_supersedes) o(id, channel, lane, supersedes)
-        ON o.id = s.message_id
-     WHERE o.channel <> 'broker')
-  INSERT INTO calls (position, channel, lane, due_at)
-  SELECT c.position, c.channel, c.lane, at FROM called c
-   WHERE NOT EXISTS (SELECT FROM called later
-                      WHERE later.supersedes AND later.lane = c.lane AND later.position > c.position);
+  IF true = ANY (o_supersedes) THEN
+    DELETE FROM calls USING unnest(o_c, o_lane, o_supersedes) o(c, lane, supersedes)
+     WHERE o.supersedes AND outcomes[o.c] = 0 AND calls.lane = o.lane;
+  END IF;
+  IF o_c <> '{}' THEN
+    WITH sent AS (
+      INSERT INTO outbox (position, message_id, channel, kind, type, version, key, recipient, body,
+                          correlation_id, causation_id, traceparent, incarnation, recorded_at)
+      SELECT nextval('log_position'), o.id, o.channel, o.kind, o.type, o.version, o.key, o.recipient,
+             o.body, c_correlation[o.c], c_id[o.c], c_trace[o.c], life, at
+        FROM (SELECT * FROM unnest(o_c, o_id, o_channel, o_kind, o_type, o_version, o_key, o_recipient, o_body)
+                WITH ORDINALITY o(c, id, channel, kind, type, version, key, recipient, body, n)
+               WHERE outcomes[o.c] = 0 ORDER BY o.n) o
+      RETURNING position, message_id, channel),
+    called AS (
+      SELECT s.position, o.channel, o.lane, o.supersedes
+        FROM sent s JOIN unnest(o_id, o_channel, o_lane, o_supersedes) o(id, channel, lane, supersedes)
+          ON o.id = s.message_id
+       WHERE s.channel <> 'broker')
+    INSERT INTO calls (position, channel, lane, due_at)
+    SELECT c.position, c.channel, c.lane, at FROM called c
+     WHERE NOT EXISTS (SELECT FROM called later
+                        WHERE later.supersedes AND later.lane = c.lane AND later.position > c.position);
+  END IF;
 
-  DELETE FROM calls USING unnest(c_call) WITH ORDINALITY c(call, n)
-   WHERE position = c.call AND outcomes[c.n] = 0;
-  UPDATE calls SET attempt = attempt + 1, due_at = at + make_interval(secs => r.delay)
-    FROM unnest(r_position, r_delay) r(position, delay) WHERE calls.position = r.position;
+  IF array_remove(c_call, NULL) <> '{}' THEN
+    DELETE FROM calls USING unnest(c_call) WITH ORDINALITY c(call, n)
+     WHERE position = c.call AND outcomes[c.n] = 0;
+  END IF;
+  IF r_position <> '{}' THEN
+    UPDATE calls SET attempt = attempt + 1, due_at = at + make_interval(secs => r.delay)
+      FROM unnest(r_position, r_delay) r(position, delay) WHERE calls.position = r.position;
+  END IF;
 
-  DELETE FROM timers USING unnest(c_id, c_kind) WITH ORDINALITY c(id, kind, n)
-   WHERE c.kind = 'timer' AND timer_id = c.id AND outcomes[c.n] = 0;
-  DELETE FROM timers USING unnest(c_clears) WITH ORDINALITY c(key, n)
-   WHERE timers.key = c.key AND outcomes[c.n] = 0;
-  INSERT INTO timers (timer_id, type, version, key, body, correlation_id, causation_id, due_at)
-  SELECT t.id, t.type, t.version, t.key, t.body, c_correlation[t.c], c_id[t.c],
-         at + make_interval(secs => t.delay)
-    FROM unnest(t_c, t_id, t_type, t_version, t_key, t_body, t_delay)
-         t(c, id, type, version, key, body, delay)
-   WHERE outcomes[t.c] = 0 AND NOT EXISTS (
-     SELECT FROM unnest(c_clears) WITH ORDINALITY c(key, n)
-      WHERE c.key = t.key AND c.n >= t.c AND outcomes[c.n] = 0)
-  ON CONFLICT DO NOTHING;
+  IF 'timer' = ANY (c_kind) THEN
+    DELETE FROM timers USING unnest(c_id, c_kind) WITH ORDINALITY c(id, kind, n)
+     WHERE c.kind = 'timer' AND timer_id = c.id AND outcomes[c.n] = 0;
+  END IF;
+  IF array_remove(c_clears, NULL) <> '{}' THEN
+    DELETE FROM timers USING unnest(c_clears) WITH ORDINALITY c(key, n)
+     WHERE timers.key = c.key AND outcomes[c.n] = 0;
+  END IF;
+  IF t_c <> '{}' THEN
+    INSERT INTO timers (timer_id, type, version, key, body, correlation_id, causation_id, due_at)
+    SELECT t.id, t.type, t.version, t.key, t.body, c_correlation[t.c], c_id[t.c],
+           at + make_interval(secs => t.delay)
+      FROM unnest(t_c, t_id, t_type, t_version, t_key, t_body, t_delay)
+           t(c, id, type, version, key, body, delay)
+     WHERE outcomes[t.c] = 0 AND NOT EXISTS (
+       SELECT FROM unnest(c_clears) WITH ORDINALITY c(key, n)
+        WHERE c.key = t.key AND c.n >= t.c AND outcomes[c.n] = 0)
+    ON CONFLICT DO NOTHING;
+  END IF;
 
-  INSERT INTO idempotency (key, fingerprint, response, recorded_at)
-  SELECT i.key, i.fingerprint, i.response, at
-    FROM unnest(i_c, i_key, i_fingerprint, i_response) i(c, key, fingerprint, response)
-   WHERE outcomes[i.c] = 0
-  ON CONFLICT (key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, response = EXCLUDED.response,
-                                  recorded_at = EXCLUDED.recorded_at;
+  IF i_c <> '{}' THEN
+    INSERT INTO idempotency (key, fingerprint, response, recorded_at)
+    SELECT i.key, i.fingerprint, i.response, at
+      FROM unnest(i_c, i_key, i_fingerprint, i_response) i(c, key, fingerprint, response)
+     WHERE outcomes[i.c] = 0
+    ON CONFLICT (key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, response = EXCLUDED.response,
+                                    recorded_at = EXCLUDED.recorded_at;
+  END IF;
 
-  IF true = ANY (c_parks) OR EXISTS (SELECT FROM unnest(c_redrives) r WHERE r IS NOT NULL) THEN
+  IF true = ANY (c_parks) OR array_remove(c_redrives, NULL) <> '{}' THEN
     PERFORM append_dead_letters(at, outcomes, c_id, c_type, c_kind, c_source, c_key, c_correlation,
       c_causation, c_incarnation, c_position, c_version, c_recipient, c_trace, c_body, c_outcome,
       c_detail, c_parks, c_redrives);
@@ -136,18 +158,14 @@ DECLARE
   result int[] := array_fill(0, ARRAY[cardinality(c_id)]);
   n int;
 BEGIN
+  -- Scalar subqueries: each probes an index, where EXISTS may be planned as a hash of the whole table.
   FOR n IN
-    SELECT c.n FROM unnest(c_id, c_redrives) WITH ORDINALITY c(id, redrives, n)
-      JOIN inbox ON message_id = c.id WHERE c.redrives IS NULL
-    UNION
-    SELECT c.n FROM unnest(c_call) WITH ORDINALITY c(call, n)
-     WHERE c.call IS NOT NULL AND NOT EXISTS (SELECT FROM calls WHERE position = c.call)
-    UNION
-    SELECT c.n FROM unnest(c_redrives) WITH ORDINALITY c(redrives, n)
-     WHERE c.redrives IS NOT NULL AND NOT EXISTS (
-       SELECT FROM dead_letters d WHERE d.id = c.redrives AND d.state IN ('redrive', 'waiting'))
-    UNION
-    SELECT k.n FROM unnest(known_c) k(n)
+    SELECT c.n FROM unnest(c_id, c_call, c_redrives) WITH ORDINALITY c(id, call, redrives, n)
+     WHERE c.n = ANY (known_c)
+        OR CASE WHEN c.redrives IS NULL THEN (SELECT true FROM inbox WHERE message_id = c.id)
+                ELSE (SELECT true FROM dead_letters d
+                       WHERE d.id = c.redrives AND d.state IN ('redrive', 'waiting')) IS NULL END
+        OR (c.call IS NOT NULL AND (SELECT true FROM calls WHERE position = c.call) IS NULL)
   LOOP
     result[n] := 2;
   END LOOP;
@@ -157,7 +175,8 @@ BEGIN
       SELECT e.version, e.id, count(e.topic) OVER (PARTITION BY e.id ORDER BY e.n) AS kept
         FROM unnest(e_c, e_id, e_version, e_topic) WITH ORDINALITY e(c, id, version, topic, n)
        WHERE result[e.c] = 0) e
-    WHERE e.version <> stored_version(e.id) + e.kept
+    WHERE e.version <> e.kept + coalesce((SELECT s.originator_version FROM stored_events s
+       WHERE s.originator_id = e.id ORDER BY s.originator_version DESC LIMIT 1), 0)
   ) OR (SELECT count(*) <> count(DISTINCT c.id) FROM unnest(c_id) WITH ORDINALITY c(id, n) WHERE result[c.n] = 0)
     OR (SELECT count(*) <> count(DISTINCT i.key) FROM unnest(i_c, i_key) i(c, key) WHERE result[i.c] = 0)
     OR (SELECT count(c.call) <> count(DISTINCT c.call) OR (count(c.call) > 0 AND true = ANY (o_supersedes))

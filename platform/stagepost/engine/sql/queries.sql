@@ -38,8 +38,10 @@ SELECT position, message_id, kind, type, version, key, recipient, body, correlat
 SELECT c.position, c.channel, c.lane, c.attempt, extract(epoch FROM c.due_at - clock_timestamp())::float8 AS due_in,
        o.message_id, o.kind, o.type, o.version, o.key, o.body, o.correlation_id, o.causation_id, o.traceparent,
        o.incarnation, o.recorded_at
-  FROM (SELECT DISTINCT ON (lane) * FROM calls WHERE lane <> ALL ($2::text[]) ORDER BY lane, position) c
-  JOIN outbox o USING (position) ORDER BY c.due_at, c.position LIMIT $1
+  FROM calls c JOIN outbox o USING (position)
+ WHERE c.lane <> ALL ($2::text[])
+   AND NOT EXISTS (SELECT FROM calls e WHERE e.lane = c.lane AND e.position < c.position)
+ ORDER BY c.due_at, c.position LIMIT $1
 
 -- name: due_timers
 -- Timers in the order in which they are due, the first that are not yet due included: it says how long to sleep.
@@ -66,12 +68,22 @@ SELECT incarnation FROM raised
 -- name: take_lease
 -- By the database's clock. The same holder gets it at once: it fences what is left of its former self.
 -- Under the lock of `append`: what the holder before is writing right now is seen by the next.
-WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('stagepost.append')))
-INSERT INTO leases AS l (name, holder, epoch, expires_at)
-SELECT $1, $2, 1, clock_timestamp() + make_interval(secs => $3) FROM alone
-ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, epoch = l.epoch + 1, expires_at = EXCLUDED.expires_at
- WHERE l.holder = EXCLUDED.holder OR l.expires_at < clock_timestamp()
-RETURNING epoch
+-- Who does not get it is noted as waiting.
+WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('stagepost.append'))),
+taken AS (
+  INSERT INTO leases AS l (name, holder, epoch, expires_at)
+  SELECT $1, $2, 1, clock_timestamp() + make_interval(secs => $3) FROM alone
+  ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, epoch = l.epoch + 1, expires_at = EXCLUDED.expires_at
+   WHERE l.holder = EXCLUDED.holder OR l.expires_at < clock_timestamp()
+  RETURNING epoch),
+waits AS (
+  INSERT INTO waiting (lease, holder, until)
+  SELECT $1, $2, clock_timestamp() + make_interval(secs => $3) WHERE NOT EXISTS (SELECT FROM taken)
+  ON CONFLICT (lease, holder) DO UPDATE SET until = EXCLUDED.until),
+gone AS (
+  DELETE FROM waiting WHERE lease = $1 AND CASE WHEN holder = $2 THEN EXISTS (SELECT FROM taken)
+                                                ELSE until < clock_timestamp() END)
+SELECT epoch FROM taken
 
 -- name: renew_lease
 -- Only under the epoch that was given: who was paused for too long finds that it has passed on.
@@ -81,6 +93,19 @@ UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $3)
 -- name: drop_lease
 -- So that the next instance need not wait.
 UPDATE leases SET expires_at = '-infinity' WHERE name = $1 AND epoch = $2
+
+-- name: stop_waiting
+-- This instance ends.
+DELETE FROM waiting WHERE lease = $1 AND holder = $2
+
+-- name: leadership
+-- Who holds a lease, for how long, and who waits for it.
+SELECT CASE WHEN expires_at > clock_timestamp() THEN holder END AS holder, epoch,
+       CASE WHEN expires_at > clock_timestamp() THEN extract(epoch FROM expires_at - clock_timestamp())::float8
+            ELSE 0 END AS expires_in,
+       ARRAY(SELECT w.holder FROM waiting w WHERE w.lease = l.name AND w.until > clock_timestamp()
+              ORDER BY w.holder) AS waiting
+  FROM leases l WHERE name = $1
 
 -- name: parked_keys
 -- Keys whose messages must wait.
@@ -139,10 +164,6 @@ SELECT (SELECT count(*) FROM outbox WHERE channel = 'broker' AND position > coal
 INSERT INTO cursors AS c VALUES ($1, 'stored_events', 0, 0, $3, 0)
 ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = EXCLUDED.position
  WHERE c.position = $2 RETURNING position
-
--- name: lease
--- Who leads, if anybody does.
-SELECT holder, epoch FROM leases WHERE name = 'service' AND expires_at > clock_timestamp()
 
 -- name: unread
 -- How many messages of these types lie behind a reader's cursor.

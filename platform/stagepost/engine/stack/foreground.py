@@ -24,16 +24,16 @@ _LOOK = 0.5
 T = TypeVar("T")
 
 
-async def up(data: Path) -> int:
+async def up(data: Path, instances: int) -> int:
     """Run the stack until Ctrl-C, SIGTERM or SIGHUP; return the exit status."""
-    await interruptible(_run(data))
+    await interruptible(_run(data, instances))
     return 0
 
 
-async def _run(data: Path) -> None:
+async def _run(data: Path, instances: int) -> None:
     console = Console()
     console.print(f"Starting the stack; its data and logs are in {data}")
-    async with Stack(data) as stack:
+    async with Stack(data, instances=instances) as stack:
         await _seed(stack)
         console.print(
             _overview(stack), "Ready; a service describes its calls under /docs. Ctrl-C ends all."

@@ -25,6 +25,7 @@ from stagepost.engine.stack.nats import start_nats
 from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Program, Supervisor
+from stagepost.engine.stack.rolling import serves
 from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
 from stagepost.errors import StagepostError, TransportUnavailable
 
@@ -47,7 +48,8 @@ class Stack:
     """`async with Stack(folder) as stack`: inside, all runs and is ready; afterwards, nothing does.
 
     `fresh` begins without what an earlier stack left in the folder, `timers` gives delays in
-    seconds by the timer's name, `env` is for the services.
+    seconds by the timer's name, `env` is for the services. Of each service so many `instances` run
+    and share its socket: the process of the first has its name, that of the next `<service>-2`.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class Stack:
         data: Path,
         *,
         fresh: bool = False,
+        instances: int = 1,
         timers: Mapping[str, float] | None = None,
         env: Mapping[str, str] | None = None,
         say: Callable[[str], None] = to_stderr,
     ) -> None:
         self.data = data.resolve()
         self._fresh = fresh
+        self._instances = instances
         self._timers = dict(timers or {})
         self._env = dict(env or {})
         self._say = say
@@ -89,6 +93,12 @@ class Stack:
         return (*self._services, *self._worlds)
 
     @property
+    def processes(self) -> tuple[str, ...]:
+        """What runs for each of the `names`: every instance of a service, by its own name."""
+        every = (*self._services, *self._worlds)
+        return tuple(process for name in every for process in self._processes_of(name))
+
+    @property
     def urls(self) -> dict[str, str]:
         """Where each of them is."""
         return {name: self.url(name) for name in self.names}
@@ -112,7 +122,7 @@ class Stack:
         return self.databases.dsn(name)
 
     def pid(self, name: str) -> int:
-        """Return the process id: of a service, of the world, of `postgres` or of `nats`."""
+        """Return the process id: of one of `processes`, of `postgres` or of `nats`."""
         return self._supervisor[name].pid
 
     def kill(self, name: str) -> None:
@@ -148,6 +158,7 @@ class Stack:
             self._sockets[name] = exits.enter_context(listen(port))
 
     async def _start_servers(self, exits: AsyncExitStack, folder: Path) -> None:
+        self._folder = folder
         account = account_for(self.data, self._say)
         if account:
             os.chown(folder, *account)
@@ -186,21 +197,39 @@ class Stack:
         await provision(self.nats_url(ADMIN), services)
 
     async def _start_services(self, exits: AsyncExitStack) -> None:
-        exits.push_async_callback(self._supervisor.stop, self.names, PATIENCE)
+        exits.push_async_callback(self._supervisor.stop, self.processes, PATIENCE)
         async with aiohttp.ClientSession(timeout=ANSWER) as http:
-            await _together(*(self._start_service(name, http) for name in self.names))
+            await _together(
+                *(
+                    self._start_service(name, number, process, http)
+                    for name in self.names
+                    for number, process in enumerate(self._processes_of(name), 1)
+                )
+            )
 
-    async def _start_service(self, name: str, http: aiohttp.ClientSession) -> None:
+    def _processes_of(self, name: str) -> list[str]:
+        instances = self._instances if name in self._services else 1
+        return [name, *(f"{name}-{number}" for number in range(2, instances + 1))]
+
+    async def _start_service(
+        self, name: str, number: int, process: str, http: aiohttp.ClientSession
+    ) -> None:
         descriptor = self._sockets[name].fileno()
+        instance = {"STAGEPOST_INSTANCE": str(number)}
+        if name in self._services:
+            instance["STAGEPOST_PID_FILE"] = str(self._pid_file(process))
         program = Program(
-            name,
+            process,
             self._command(name),
-            self._log(name),
-            env=os.environ | self._env | self._settings(name, descriptor),
+            self._log(process),
+            env=os.environ | self._env | self._settings(name, descriptor) | instance,
             sockets=(descriptor,),
         )
 
         async def ready() -> bool:
+            # Whichever instance answers: the file says that this one would.
+            if name in self._services and not serves(self._pid_file(process), self.pid(process)):
+                return False
             try:
                 async with http.get(f"{self.url(name)}/health/ready") as answer:
                     return answer.status == HTTPStatus.OK
@@ -221,7 +250,6 @@ class Stack:
             "STAGEPOST_NATS_URL": self.nats_url(name if service else None),
             "STAGEPOST_SOCKET_FD": str(descriptor),
             "STAGEPOST_CALLS": json.dumps(calls),
-            "STAGEPOST_INSTANCE": "1",
         } | ({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {})
 
     def nats_url(self, user: str | None) -> str:
@@ -231,6 +259,9 @@ class Stack:
 
     def _nats_password(self, user: str) -> str:
         return self._passwords.of(f"nats {user}")
+
+    def _pid_file(self, process: str) -> Path:
+        return self._folder / f"{process}.pid"
 
     def _log(self, name: str) -> Path:
         return self.data / "logs" / f"{name}.log"
@@ -257,7 +288,10 @@ class Stack:
     def _write_state(self) -> None:
         state = {
             "pid": os.getpid(),
-            "services": {name: self._state_of(name) for name in self._services},
+            "services": {
+                name: self._state_of(name) | {"instances": self._instances_of(name)}
+                for name in self._services
+            },
             **{name: self._state_of(name) for name in self._worlds},
             "postgres": {"superuser": self.superuser_dsn, "audit": self.audit_dsn},
             "nats": {"url": self.nats_url(ADMIN)},
@@ -271,6 +305,12 @@ class Stack:
             "pid": self.pid(name),
             "database": self.databases.dsn(name),
             "owner_database": self.databases.owner_dsn(name),
+        }
+
+    def _instances_of(self, name: str) -> dict[str, dict[str, object]]:
+        return {
+            f"{name}-{number}": {"pid": self.pid(process), "pid_file": str(self._pid_file(process))}
+            for number, process in enumerate(self._processes_of(name), 1)
         }
 
     async def _stop_watching(self) -> None:

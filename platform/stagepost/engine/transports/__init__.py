@@ -92,6 +92,18 @@ class Transport(Protocol):
         """
         ...
 
+    async def hear(self, service: str, heard: Callable[[str], None]) -> None:
+        """From now on call `heard` with every word that an instance of this service is told.
+
+        Raises:
+            TransportUnavailable
+        """
+        ...
+
+    async def tell(self, service: str, word: str) -> None:
+        """Tell all instances of this service something, at once or never: a poll finds it too."""
+        ...
+
     lost: asyncio.Event
     """Set when the connection was lost, or a delivery skipped: begin again from the cursors."""
 

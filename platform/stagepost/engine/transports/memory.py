@@ -45,6 +45,7 @@ class MemoryTransport:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
         self.lost = asyncio.Event()
+        self.heard: dict[str, Callable[[str], None]] = {}
         broker.connections.append(self)
 
     @property
@@ -66,6 +67,16 @@ class MemoryTransport:
         subscription = MemorySubscription(self._broker, reader, sources, latest, wake)
         self._broker.readers.append(subscription)
         return subscription
+
+    async def hear(self, service: str, heard: Callable[[str], None]) -> None:
+        _reach(self._broker, service)
+        self.heard[service] = heard
+
+    async def tell(self, service: str, word: str) -> None:
+        if self._broker.up:
+            for connection in self._broker.connections:
+                if heard := connection.heard.get(service):
+                    heard(word)
 
     async def close(self) -> None:
         self._broker.connections.remove(self)

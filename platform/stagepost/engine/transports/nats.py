@@ -12,10 +12,10 @@ import base64
 import json
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -23,7 +23,13 @@ from nats.errors import Error as NatsError
 
 from stagepost.engine.store import Cursor, Envelope
 from stagepost.engine.transports import Received, StreamId
-from stagepost.engine.transports.nats_envelope import headers_of, read_envelope, subject_of
+from stagepost.engine.transports.nats_client import BlockClient
+from stagepost.engine.transports.nats_envelope import (
+    headers_of,
+    read_envelope,
+    subject_of,
+    words_of,
+)
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
 ACK_SECONDS = 5.0
@@ -44,7 +50,8 @@ class NatsTransport:
     def __init__(self, url: str, name: str) -> None:
         self._url = url
         self._name = name
-        self._client: Client | None = None
+        self._client: BlockClient | None = None
+        self._connecting = asyncio.Lock()
         self.lost = asyncio.Event()
 
     @property
@@ -75,29 +82,51 @@ class NatsTransport:
             raise
         return subscription
 
-    async def _connected(self) -> Client:
+    async def hear(self, service: str, heard: Callable[[str], None]) -> None:
+        async def receive(message: Msg) -> None:
+            heard(message.data.decode(errors="replace"))
+
+        client = await self._connected()
+        try:
+            await client.subscribe(words_of(service), cb=receive)
+            await client.flush(int(ASK_SECONDS))
+        except (NatsError, OSError, TimeoutError) as error:
+            raise TransportUnavailable(f"the broker does not answer: {error!r}") from error
+
+    async def tell(self, service: str, word: str) -> None:
+        if self._client is not None and self._client.is_connected:
+            with suppress(NatsError):
+                await self._client.publish(words_of(service), word.encode())
+
+    async def _connected(self) -> BlockClient:
         """Connect, once.
 
         Raises:
             TransportUnavailable: the broker cannot be reached, or does not let us in.
         """
-        if self._client is None or self._client.is_closed:
-            try:
-                self._client = await nats.connect(
-                    self._url,
-                    name=self._name,
-                    inbox_prefix=f"_INBOX_{self._name}".encode(),
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.2,
-                    connect_timeout=3,
-                    pending_size=64 << 20,
-                    allow_reconnect=True,
-                    disconnected_cb=self._disconnected,
-                    error_cb=_failed,
-                )
-            except (OSError, TimeoutError, NatsError) as error:
-                raise TransportUnavailable(f"cannot connect to the broker: {error}") from error
-        return self._client
+        async with self._connecting:
+            if self._client is None or self._client.is_closed:
+                self._client = await self._connect()
+            return self._client
+
+    async def _connect(self) -> BlockClient:
+        try:
+            client = BlockClient()
+            await client.connect(
+                self._url,
+                name=self._name,
+                inbox_prefix=f"_INBOX_{self._name}".encode(),
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.2,  # type: ignore[arg-type]  # a float sleeps as well
+                connect_timeout=3,
+                pending_size=64 << 20,
+                allow_reconnect=True,
+                disconnected_cb=self._disconnected,
+                error_cb=_failed,
+            )
+        except (OSError, TimeoutError, NatsError) as error:
+            raise TransportUnavailable(f"cannot connect to the broker: {error}") from error
+        return client
 
     async def _disconnected(self) -> None:
         self.lost.set()
@@ -111,7 +140,7 @@ async def _failed(error: Exception) -> None:
 class NatsPublisher:
     """The writer of one stream: each message names the one before it, one ack proves all."""
 
-    def __init__(self, client: Client, source: str) -> None:
+    def __init__(self, client: BlockClient, source: str) -> None:
         self._client = client
         self._source = source
         self._tail_sequence = 0
@@ -129,10 +158,9 @@ class NatsPublisher:
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         try:
-            for message in messages[:-1]:
-                await self._client.publish(
-                    subject_of(message), message.body, headers=self._chained(message)
-                )
+            await self._client.publish_block(
+                [(subject_of(m), self._chained(m), m.body) for m in messages[:-1]]
+            )
             last = messages[-1]
             answer = await self._client.request(
                 subject_of(last), last.body, timeout=ACK_SECONDS, headers=self._chained(last)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from uuid import UUID
 
+from stagepost.engine.ids import read_id
 from stagepost.engine.store import Envelope
 
 
@@ -15,6 +15,11 @@ def subject_of(message: Envelope) -> str:
     if message.recipient is not None:
         return f"{message.source}.command.{message.recipient}.{name}"
     return f"{message.source}.event.{name}"
+
+
+def words_of(service: str) -> str:
+    """Return the subject on which the instances of a service tell each other things; not stored."""
+    return f"_WORDS.{service}"
 
 
 def headers_of(message: Envelope) -> dict[str, str]:
@@ -51,14 +56,14 @@ def read_envelope(subject: str, headers: Mapping[str, str], body: bytes) -> Enve
     causation = headers.get("ce-causationid")
     time = headers.get("ce-time")
     return Envelope(
-        id=UUID(headers["ce-id"]),
+        id=read_id(headers["ce-id"]),
         type=headers["ce-type"],
         version=int(headers["ce-version"]),
         kind=headers["ce-kind"],
         source=parts[0],
         key=headers["ce-subject"],
-        correlation=UUID(headers["ce-correlationid"]),
-        causation=UUID(causation) if causation else None,
+        correlation=read_id(headers["ce-correlationid"]),
+        causation=read_id(causation) if causation else None,
         body=body,
         recipient=parts[2] if parts[1] == "command" else None,
         traceparent=headers.get("ce-traceparent"),

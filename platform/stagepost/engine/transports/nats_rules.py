@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 
 from stagepost.engine.service import Service
 from stagepost.engine.transports.nats import ask
+from stagepost.engine.transports.nats_envelope import words_of
 from stagepost.errors import TransportUnavailable
 from stagepost.messages import Command, Message
 
@@ -52,6 +53,7 @@ def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]
     allowed = [
         f"{service.name}.event.>",
         f"{service.name}.command.>",
+        words_of(service.name),
         f"$JS.API.STREAM.INFO.{service.name}",
         f"$JS.API.STREAM.MSG.GET.{service.name}",
     ]
@@ -65,7 +67,7 @@ def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]
             ]
     return {
         "publish": {"allow": allowed},
-        "subscribe": {"allow": [f"_INBOX_{service.name}.>"]},
+        "subscribe": {"allow": [f"_INBOX_{service.name}.>", words_of(service.name)]},
     }
 
 

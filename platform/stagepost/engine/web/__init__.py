@@ -5,7 +5,7 @@ from stagepost.engine.web.common import Probe
 from stagepost.engine.web.inputs import Authenticate, anonymous
 from stagepost.engine.web.paging import Limit, Page, Position, page_of
 from stagepost.engine.web.problems import Problem, problems
-from stagepost.engine.web.server import http_server
+from stagepost.engine.web.server import Server, http_server
 
 __all__ = [
     "Authenticate",
@@ -14,6 +14,7 @@ __all__ = [
     "Position",
     "Probe",
     "Problem",
+    "Server",
     "anonymous",
     "http_server",
     "make_app",

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
-from stagepost.engine.store import DeadLetter, JournalEntry, Store
+from stagepost.engine.store import LEASE, DeadLetter, JournalEntry, Leadership, Store
 from stagepost.engine.web.paging import Limit, Page, Position, page_of
 from stagepost.engine.web.problems import (
     PROBLEM_JSON,
@@ -127,6 +127,15 @@ async def list_dead_letters(
     return page_of(request, letters, limit, lambda letter: letter.id)
 
 
+@get("/lease", tags=TAGS)
+async def read_lease(store: SkipValidation[Store]) -> Leadership:
+    """Which instance of this service leads, and which wait to take over.
+
+    All of them answer requests; who leads also relays, consumes, calls and fires timers.
+    """
+    return await store.leadership(LEASE)
+
+
 @get("/health/live", tags=TAGS)
 async def live() -> Check:
     """Whether the process answers at all."""
@@ -166,7 +175,14 @@ async def read_metrics(registry: SkipValidation[CollectorRegistry]) -> bytes:
     return generate_latest(registry)
 
 
-COMMON_ROUTES: list[HTTPRouteHandler] = [read_journal, list_dead_letters, live, ready, read_metrics]
+COMMON_ROUTES: list[HTTPRouteHandler] = [
+    read_journal,
+    list_dead_letters,
+    read_lease,
+    live,
+    ready,
+    read_metrics,
+]
 
 
 async def _look(probe: Probe) -> Check:

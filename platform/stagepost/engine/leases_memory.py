@@ -1,0 +1,53 @@
+"""The memory store's leases, and who waits for them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from stagepost.engine.clock import Clock
+from stagepost.engine.store import Leadership, Lease
+
+
+class MemoryLeases:
+    """The part of the `Store` port that is about leases."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._leases: dict[str, tuple[Lease, datetime]] = {}
+        self._waiting: dict[tuple[str, str], datetime] = {}
+
+    async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
+        now = self._clock.now()
+        held, expires_at = self._leases.get(name, (Lease(name, holder, 0), now))
+        if held.holder != holder and expires_at >= now:
+            self._waiting[name, holder] = now + timedelta(seconds=seconds)
+            return None
+        await self.stop_waiting(name, holder)
+        lease = Lease(name, holder, held.epoch + 1)
+        self._leases[name] = (lease, now + timedelta(seconds=seconds))
+        return lease
+
+    async def renew_lease(self, lease: Lease, seconds: float) -> bool:
+        if not self._is_newest(lease):
+            return False
+        self._leases[lease.name] = (lease, self._clock.now() + timedelta(seconds=seconds))
+        return True
+
+    async def drop_lease(self, lease: Lease) -> None:
+        if self._is_newest(lease):
+            self._leases[lease.name] = (lease, datetime.min.replace(tzinfo=UTC))
+
+    async def stop_waiting(self, name: str, holder: str) -> None:
+        self._waiting.pop((name, holder), None)
+
+    async def leadership(self, name: str) -> Leadership:
+        if name not in self._leases:
+            return Leadership()
+        now = self._clock.now()
+        waiting = tuple(sorted(h for (n, h), t in self._waiting.items() if n == name and t > now))
+        lease, expires_at = self._leases[name]
+        left = (expires_at - now).total_seconds()
+        return Leadership(lease.holder if left > 0 else None, lease.epoch, max(left, 0.0), waiting)
+
+    def _is_newest(self, lease: Lease) -> bool:
+        return lease.name in self._leases and self._leases[lease.name][0].epoch == lease.epoch
