@@ -8,10 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from tests.drill import faults_broker, faults_database, faults_points, faults_processes
+from tests.drill import (
+    faults_broker,
+    faults_database,
+    faults_instances,
+    faults_points,
+    faults_processes,
+    faults_setback,
+)
 from tests.drill.fault import Fault
 
-MODULES = (faults_processes, faults_points, faults_database, faults_broker)
+MODULES = (
+    faults_processes,
+    faults_points,
+    faults_database,
+    faults_broker,
+    faults_setback,
+    faults_instances,
+)
 CATALOGUE: tuple[Fault, ...] = tuple(fault for module in MODULES for fault in module.FAULTS)
 
 INJECTIONS = 300
@@ -43,7 +57,7 @@ def schedule(seed: int, faults: Sequence[Fault] = CATALOGUE) -> list[Fault]:
     for fault in order:
         if sum(planned.seconds for planned in plan) + fault.seconds <= SECONDS:
             plan.append(fault)
-    return plan
+    return sorted(plan, key=_instances)
 
 
 def long_schedule(seed: int, faults: Sequence[Fault] = CATALOGUE) -> list[Fault]:
@@ -51,5 +65,10 @@ def long_schedule(seed: int, faults: Sequence[Fault] = CATALOGUE) -> list[Fault]
     dice = Random(seed)
     plan: list[Fault] = []
     while len(plan) < INJECTIONS:
-        plan += dice.sample(list(faults), len(faults))
+        plan += sorted(dice.sample(list(faults), len(faults)), key=_instances)
     return plan[:INJECTIONS]
+
+
+def _instances(fault: Fault) -> int:
+    """Second instances are started once, for all faults that want them."""
+    return fault.instances

@@ -36,6 +36,7 @@ class Fault:
     that it needs; it raises `NotFired` where it could not be done. `seconds` is about how long it
     takes until all is quiet again: the schedule goes by it. `standstill` and `after_back` are the
     reach: the longest time in which no order may end, in all and since what was gone is back.
+    It falls on a shop in which each service runs in so many `instances`.
     `broken` names the promises that nobody can keep under this fault, and why; whatever it names
     is reported, and does not fail the drill.
     """
@@ -45,4 +46,5 @@ class Fault:
     seconds: float = 4.0
     standstill: float | None = None
     after_back: float | None = None
+    instances: int = 1
     broken: Mapping[str, str] = field(default_factory=dict)

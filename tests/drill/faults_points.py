@@ -29,33 +29,34 @@ PAUSED = 4.0
 """Seconds for which one is paused there: longer than the lease."""
 
 
-def stop_at(point: Point, stop: Stop) -> Fault:
+def stop_at(point: Point, stop: Stop, instances: int = 1) -> Fault:
     """Stop a service, which the dice choose, at a point."""
 
     async def strike(site: Site) -> Struck:
         service = site.dice.choice(WHO[point])
-        pid = site.stack.pid(service)
         orders = site.stack.orders()
         site.load.calm = False  # timers come due only where some are slow
         orders.give(service, point, stop)
         try:
-            if not await until(lambda: orders.carried_out(service), REACHED):
-                raise NotFired(f"{service} never came to {point}")
+            await until(lambda: orders.reached_by(service) is not None, REACHED)
         finally:
             orders.take_back(service)
             site.load.calm = True
+        if (pid := orders.reached_by(service)) is None:
+            raise NotFired(f"{service} never came to {point}")
         proof = f"process {pid} of {service} reached {point}"
         if stop is Stop.KILL:
             return Struck(f"{proof}, and was killed", await _back_from_death(site, service, pid))
         return Struck(f"{proof}, and was seen stopped", await _woken(service, pid))
 
-    word = "killed" if stop is Stop.KILL else "paused"
+    word = "kill -9" if stop is Stop.KILL else "paused"
     return Fault(
-        f"{point}: {word}",
+        f"{point}: {word}{', another takes over' if instances > 1 else ''}",
         strike,
         seconds=5.0 if stop is Stop.KILL else PAUSED + 1,
         standstill=KILLED if stop is Stop.KILL else None,
         after_back=None if stop is Stop.KILL else BACK,
+        instances=instances,
     )
 
 
@@ -75,4 +76,10 @@ async def _woken(service: str, pid: int) -> float:
     return time.time()
 
 
-FAULTS = tuple(stop_at(point, stop) for stop in Stop for point in Point)
+FAULTS = (
+    *(stop_at(point, stop) for stop in Stop for point in Point),
+    *(
+        stop_at(point, Stop.PAUSE, instances=2)
+        for point in (Point.RELAY_BEFORE_PUBLISH, Point.CONSUMER_BEFORE_APPEND)
+    ),
+)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Sequence
 
 import psutil
 
@@ -17,7 +18,10 @@ STOPPED = 10.0
 """Seconds for which a process is stopped: longer than any lease."""
 
 
-async def _kill(site: Site, names: tuple[str, ...], how: signal.Signals) -> Struck:
+async def kill_now(
+    site: Site, names: Sequence[str], how: signal.Signals = signal.SIGKILL
+) -> Struck:
+    """Kill these processes of the stack, and wait until they are back."""
     before = {name: site.stack.pid(name) for name in names}
     for pid in before.values():
         os.kill(pid, how)
@@ -26,11 +30,12 @@ async def _kill(site: Site, names: tuple[str, ...], how: signal.Signals) -> Stru
     )
     if not started:
         raise NotFired(f"{', '.join(names)}: not started again, so not ended")
-    back = [await site.until_back(name) for name in names]
+    back = [await site.until_back(name.removesuffix("-2")) for name in names] or [time.time()]
     return Struck(f"{how.name}: process {', '.join(map(str, before.values()))} ended", max(back))
 
 
-async def _pause(site: Site, names: tuple[str, ...], seconds: float) -> Struck:
+async def pause_now(site: Site, names: Sequence[str], seconds: float) -> Struck:
+    """Stop these processes of the stack, with all that they started, and wake them."""
     pids = [pid for name in names for pid in _tree(site.stack.pid(name))]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
@@ -58,7 +63,7 @@ def kill(*names: str, how: signal.Signals = signal.SIGKILL) -> Fault:
     word = "kill -9" if how is signal.SIGKILL else "immediate stop"
 
     async def strike(site: Site) -> Struck:
-        return await _kill(site, names, how)
+        return await kill_now(site, names, how)
 
     server = names[0] in SERVERS
     return Fault(
@@ -75,7 +80,7 @@ def pause(*names: str, seconds: float = STOPPED) -> Fault:
     who = "all services" if names == SERVICES else names[0]
 
     async def strike(site: Site) -> Struck:
-        return await _pause(site, names, seconds)
+        return await pause_now(site, names, seconds)
 
     return Fault(f"{who} stopped for {seconds:g} s", strike, seconds=seconds + 2, after_back=BACK)
 

@@ -1,7 +1,8 @@
 """Named points at which a service of the test build stops when it is told to.
 
-An order is a file with the service's name; a service that reaches the point it names takes the
-file away, as the proof that it got there, and stops: for good, or until somebody wakes it.
+An order is a file with the service's name. The instance that reaches the point it names takes the
+file away, writes down its process id as the proof that it got there, and stops: for good, or until
+somebody wakes it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ class Points:
         except FileNotFoundError:
             return
         if wanted in points:
-            self._order.rename(self._order.with_name(f"{self._order.name}.reached"))
+            self._order.unlink()
+            proof = self._order.with_suffix(".half")
+            proof.write_text(str(os.getpid()))
+            proof.rename(self._order.with_suffix(".reached"))
             os.kill(os.getpid(), _SIGNALS[Stop(stop)])
 
 
@@ -72,9 +76,10 @@ class Orders:
         """Forget an order that was not carried out."""
         (self._folder / service).unlink(missing_ok=True)
 
-    def carried_out(self, service: str) -> bool:
-        """Tell whether the service has come to its point."""
-        return self._reached(service).exists()
+    def reached_by(self, service: str) -> int | None:
+        """Return which process of the service has come to the point; None while none has."""
+        reached = self._reached(service)
+        return int(reached.read_text()) if reached.exists() else None
 
     def _reached(self, service: str) -> Path:
         return self._folder / f"{service}.reached"

@@ -56,6 +56,7 @@ class Drill:
         window, marks = await self._open()
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
             for number, fault in enumerate(plan):
+                await self._stack.scale(fault.instances)
                 await asyncio.sleep(LEAD)
                 site = Site(self._stack, self._load, Random(f"{self._seed}/{number}"), http)
                 self._note(number, fault, "strikes")

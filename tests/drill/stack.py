@@ -11,10 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import aiohttp
+import asyncpg
+
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.nats import _greets
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.postgres import PORT
+from stagepost.engine.stack.stack import ANSWER, PATIENCE
 from tests.drill.points import FOLDER, Orders
 from tests.drill.proxy import Proxy
 
@@ -51,6 +55,30 @@ class DrillStack(Stack):
     def services(self) -> tuple[str, ...]:
         """Ours, without the world around."""
         return tuple(self._services)
+
+    async def scale(self, instances: int) -> None:
+        """Let each service run in so many instances, two at most."""
+        if instances == self._instances:
+            return
+        second = [f"{name}-2" for name in self._services]
+        if instances == 1:
+            await self._supervisor.stop(second, PATIENCE)
+        else:
+            async with aiohttp.ClientSession(timeout=ANSWER) as http:
+                await asyncio.gather(
+                    *(self._start_service(name, 2, f"{name}-2", http) for name in self._services)
+                )
+        self._instances = instances
+        self._write_state()
+
+    async def leader(self, service: str) -> str:
+        """Return the name of the process that holds the lease of a service, or held it last."""
+        connection = await asyncpg.connect(self.databases.owner_dsn(service))
+        try:
+            holder = str(await connection.fetchval("SELECT holder FROM leases"))
+        finally:
+            await connection.close()
+        return service if holder == f"{service}-1" else holder
 
     @property
     def folder_of_points(self) -> Path:
