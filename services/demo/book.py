@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
@@ -109,21 +109,29 @@ _PRICES = {  # in cents
     "rare-mirror": 31000,
 }
 
+LINES = (1, 1, 1, 2, 2, 3, 5, 8)
+"""How many lines orders have, by how often."""
+
 _SCARCE = ("last-vase", "rare-mirror")
 _SCARCE_SHARE = 3  # there is one third of what is asked for
 
 
-def generate(count: int, seed: int) -> Book:
-    """Make the project's own book: the same seed gives the same book."""
+def generate(count: int, seed: int, lines: Sequence[int] = LINES) -> Book:
+    """Make the project's own book: the same seed gives the same book.
+
+    `lines` is what an order's number of lines is drawn from.
+    """
     rng = Random(seed)  # noqa: S311  # a generator that can be repeated, no secret
     fates = [*_FATES, *rng.choices(_FATES, [fate.weight for fate in _FATES], k=count)][:count]
     rng.shuffle(fates)
-    orders = tuple(_order(rng, number, fate) for number, fate in enumerate(fates, start=1))
+    orders = tuple(
+        _order(rng, number, fate, rng.choice(lines)) for number, fate in enumerate(fates, start=1)
+    )
     return Book(f"{count} orders of seed {seed}", orders, _some_run_out(demand(orders)))
 
 
-def _order(rng: Random, number: int, fate: _Fate) -> Order:
-    skus = rng.sample(list(_PRICES), k=rng.choice((1, 1, 1, 2, 2, 3, 5, 8)))
+def _order(rng: Random, number: int, fate: _Fate, lines: int) -> Order:
+    skus = rng.sample(list(_PRICES), k=lines)
     return Order(
         order_id=f"demo-{number:05}",
         customer_id=f"customer-{rng.randrange(1, 90):02}",

@@ -11,7 +11,7 @@ import pytest
 from stagepost import Decision, Load
 from stagepost.engine.clock import SystemClock
 from stagepost.engine.desk import MAX_BATCH
-from stagepost.engine.store import Appended, Batch
+from stagepost.engine.store import Appended, Batch, Outcome
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.errors import (
     Conflict,
@@ -193,3 +193,37 @@ async def test_what_was_asked_before_an_instance_stops_is_stored(world: World) -
         await asyncio.sleep(0)
     done, _ = await asyncio.wait(asked, timeout=1)
     assert sorted(task.result().total for task in done) == list(range(1, 2 * MAX_BATCH + 2))
+
+
+def grow_all(request: CountNow, load: Load) -> Decision:
+    """Count the same on one counter of its own, and on one that all share."""
+    load.one(Counter, Counter.stream(request.name))
+    shared, own = grow("all", request.by, load), grow(request.name, request.by, load)
+    return Decision((shared, own), answer=Total(total=shared.total))
+
+
+class Strict(Watched):
+    """A store that remembers what it did not keep."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__(service)
+        self.not_kept: list[Outcome] = []
+
+    async def append(self, batch: Batch) -> Appended:
+        appended = await super().append(batch)
+        self.not_kept.extend(o for o in appended.outcomes if o is not Outcome.KEPT)
+        return appended
+
+
+async def test_what_waits_for_its_aggregate_is_stored_behind_what_went_ahead_of_it() -> None:
+    world = World(replace(COUNTER, handlers={CountNow: grow_all}))
+    world.store = store = Strict("counter")
+    async with world.running() as counter:
+        await counter.desk.request(CountNow(name="warm", by=1))
+
+        totals = await asyncio.gather(
+            *(counter.desk.request(CountNow(name=name, by=1)) for name in ("cold", "warm"))
+        )
+
+    assert sorted(total.total for total in totals) == [2, 3]
+    assert store.not_kept == []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from stagepost import Decision, Load
 from stagepost.engine.follow import POLL
-from stagepost.engine.store import Leadership
-from stagepost.engine.transports.memory import MemoryTransport
+from stagepost.engine.store import Leadership, Lease
+from stagepost.engine.transports.memory import MemorySubscription, MemoryTransport
 from tests.engine.counter import COUNTER, Announce, CountNow, World, grow, until
 
 SOON = POLL / 5
@@ -100,3 +101,26 @@ async def test_instances_that_wait_do_not_talk_without_end(
         await first.desk.request(CountNow(name="a", by=1))
         await asyncio.sleep(0.1)
     assert sorted(told) == ["calls", "events"]
+
+
+async def test_who_was_paused_and_no_longer_leads_does_not_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribed: list[str] = []
+    subscribe = MemoryTransport.subscribe
+
+    async def note(self: MemoryTransport, reader: str, *args: Any) -> MemorySubscription:
+        subscribed.append(reader)
+        return await subscribe(self, reader, *args)
+
+    monkeypatch.setattr(MemoryTransport, "subscribe", note)
+    async with world.running("one"):
+        await until(lambda: subscribed)
+        await world.store.drop_lease(Lease("service", "one", 1))
+        await world.store.take_lease("service", "two", 60)
+
+        world.broker.stop()
+        world.broker.start()
+
+        await leadership(world, "two", "one")
+    assert len(subscribed) == 1

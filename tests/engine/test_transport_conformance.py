@@ -290,6 +290,37 @@ async def test_a_reader_whose_deliveries_do_not_follow_on_each_other_begins_agai
         await connection.close()
 
 
+async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
+    nats_server: NatsServer,
+) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    subscription, _ = await subscribe(reader)
+    prefix = f"_INBOX_{READER}".encode()
+    paused = await nats.connect(nats_server.url(READER), inbox_prefix=prefix)
+    inbox = paused.new_inbox()
+    given = await paused.subscribe(inbox)
+    asks = f"$JS.API.CONSUMER.MSG.NEXT.{SOURCE}.{READER}"
+    await paused.publish(asks, b'{"batch": 3}', reply=inbox)
+    await paused.flush()
+
+    await publisher.publish([message(position) for position in range(1, 11)])
+
+    async with asyncio.timeout(10):
+        await reader.lost.wait()
+        lost = int((await given.next_msg()).headers["Nats-Msg-Id"].rpartition(":")[2])
+    await asyncio.sleep(0.1)  # and the rest has come as well
+    taken = [received.message.position for received in subscription.take(100)]
+    assert taken == list(range(1, lost))
+    await subscription.close()
+    await paused.close()
+    for connection in (writer, reader):
+        await connection.close()
+
+
 # Words between the instances of a service.
 
 

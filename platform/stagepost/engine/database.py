@@ -37,6 +37,10 @@ def is_passing(error: asyncpg.PostgresError) -> bool:
     return (error.sqlstate or "").startswith(PASSING)
 
 
+_PLANS = {"enable_seqscan": "off", "jit": "off"}
+"""Plans are kept: one made while a table was small must not scan it when it has grown."""
+
+
 async def open_pool(dsn: str, *, size: int = 6) -> Pool:
     """Connect to a database.
 
@@ -45,7 +49,12 @@ async def open_pool(dsn: str, *, size: int = 6) -> Pool:
     """
     try:
         return await asyncpg.create_pool(
-            dsn, min_size=1, max_size=size, reset=_keep, command_timeout=60
+            dsn,
+            min_size=1,
+            max_size=size,
+            reset=_keep,
+            command_timeout=60,
+            server_settings=_PLANS,
         )
     except (*UNREACHABLE, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise StoreUnavailable(f"cannot connect to the database: {error}") from error

@@ -36,12 +36,14 @@ class Decisions:
         self._parking: set[str] = set()
         """Keys of which this batch parks a message."""
 
-    async def decide(self, items: Sequence[Item]) -> None:
-        """Decide about each, in the order of their keys.
+    async def decide(self, items: Sequence[Item]) -> list[Item]:
+        """Decide about each; return those with something to commit, in the order of deciding.
 
         What lacks an aggregate waits, with all behind it of its key, until one round trip has
-        fetched what is missing for all of them.
+        fetched what is missing for all of them. So each key keeps its order; and as others went
+        ahead, each commit must follow those whose aggregates it saw changed.
         """
+        decided: list[Item] = []
         waiting = items
         self._parking.clear()
         while waiting:
@@ -52,6 +54,8 @@ class Decisions:
                 try:
                     if item.cause.key not in blocked:
                         self._decide(item)
+                        if item.decided is not None:
+                            decided.append(item)
                         continue
                 except NotLoaded as need:
                     missing |= need.streams
@@ -60,6 +64,7 @@ class Decisions:
             if missing:
                 await self._load(missing)
             waiting = later
+        return decided
 
     def _decide(self, item: Item) -> None:
         cause = item.cause

@@ -202,8 +202,7 @@ class Desk:
 
     async def _handle(self, items: Sequence[Item]) -> None:
         fresh = [item for item in items if not self._is_old(item)]
-        await self._decisions.decide(fresh)
-        decided = [item for item in fresh if item.decided is not None]
+        decided = await self._decisions.decide(fresh)
         if not decided:
             return
         lease = self._lease
@@ -213,7 +212,7 @@ class Desk:
             self._lose(lease, decided)
         except Exception as error:  # noqa: BLE001  # one of them cannot be stored: find it
             log.warning("batch refused", reason=str(error), commits=len(decided))
-            await self._append_apart(decided)
+            await self._append_apart([item for item in fresh if item.decided is not None])
 
     def _is_old(self, item: Item) -> bool:
         """Tell whether a message lies at or before its cursor: it was handled before."""
@@ -283,7 +282,7 @@ class Desk:
         """Append one by one, up to the first that the store refuses: it is parked, or fails.
 
         All behind it are decided again, before anything else: a cursor never moves past a message
-        that was put back.
+        that was put back. Hence in the order of reading, whatever the order of deciding was.
         """
         lease = self._lease
         for number, item in enumerate(items):

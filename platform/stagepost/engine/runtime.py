@@ -207,6 +207,9 @@ class Instance:
         self._transport.lost.clear()
         publisher = await self._transport.publisher(self.service.name)
         cursors = await self._store.cursors(CONSUMER)
+        if not await self._store.renew_lease(lease, self._lease_seconds):
+            # Who was paused and woke up must not move the consumers of who leads now.
+            raise Fenced(f"another instance of {self.service.name} holds the lease")
         subscription = await self._transport.subscribe(
             self.service.name, self._sources, cursors.values(), self.desk.wake.set
         )

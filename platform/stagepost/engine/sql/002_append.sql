@@ -26,13 +26,14 @@ CREATE FUNCTION append(
   OUT outcomes int[], OUT positions bigint[],
   OUT known_c int[], OUT known_key text[], OUT known_fingerprint bytea[], OUT known_response bytea[]
 ) LANGUAGE plpgsql VOLATILE
--- Plans are kept: one that was made while a table was small must not scan it when it has grown.
+-- Plans are kept: one that was made while a table was small must not read all of it when it has grown.
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE
   at timestamptz;
   life int;
+  o_position bigint[];
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('stagepost.append'));
   at := clock_timestamp();
@@ -79,24 +80,21 @@ BEGIN
      WHERE o.supersedes AND outcomes[o.c] = 0 AND calls.lane = o.lane;
   END IF;
   IF o_c <> '{}' THEN
-    WITH sent AS (
-      INSERT INTO outbox (position, message_id, channel, kind, type, version, key, recipient, body,
-                          correlation_id, causation_id, traceparent, incarnation, recorded_at)
-      SELECT nextval('log_position'), o.id, o.channel, o.kind, o.type, o.version, o.key, o.recipient,
-             o.body, c_correlation[o.c], c_id[o.c], c_trace[o.c], life, at
-        FROM (SELECT * FROM unnest(o_c, o_id, o_channel, o_kind, o_type, o_version, o_key, o_recipient, o_body)
-                WITH ORDINALITY o(c, id, channel, kind, type, version, key, recipient, body, n)
-               WHERE outcomes[o.c] = 0 ORDER BY o.n) o
-      RETURNING position, message_id, channel),
-    called AS (
-      SELECT s.position, o.channel, o.lane, o.supersedes
-        FROM sent s JOIN unnest(o_id, o_channel, o_lane, o_supersedes) o(id, channel, lane, supersedes)
-          ON o.id = s.message_id
-       WHERE s.channel <> 'broker')
+    o_position := ARRAY(SELECT CASE WHEN outcomes[o.c] = 0 THEN nextval('log_position') END FROM unnest(o_c) o(c));
+    INSERT INTO outbox (position, message_id, channel, kind, type, version, key, recipient, body,
+                        correlation_id, causation_id, traceparent, incarnation, recorded_at)
+    SELECT o.position, o.id, o.channel, o.kind, o.type, o.version, o.key, o.recipient, o.body,
+           c_correlation[o.c], c_id[o.c], c_trace[o.c], life, at
+      FROM unnest(o_position, o_c, o_id, o_channel, o_kind, o_type, o_version, o_key, o_recipient, o_body)
+           o(position, c, id, channel, kind, type, version, key, recipient, body)
+     WHERE o.position IS NOT NULL;
+  END IF;
+  IF array_remove(o_lane, NULL) <> '{}' THEN
     INSERT INTO calls (position, channel, lane, due_at)
-    SELECT c.position, c.channel, c.lane, at FROM called c
-     WHERE NOT EXISTS (SELECT FROM called later
-                        WHERE later.supersedes AND later.lane = c.lane AND later.position > c.position);
+    SELECT o.position, o.channel, o.lane, at FROM unnest(o_position, o_channel, o_lane) o(position, channel, lane)
+     WHERE o.channel <> 'broker' AND o.position IS NOT NULL AND NOT EXISTS (
+       SELECT FROM unnest(o_position, o_lane, o_supersedes) later(position, lane, supersedes)
+        WHERE later.supersedes AND later.lane = o.lane AND later.position > o.position);
   END IF;
 
   IF array_remove(c_call, NULL) <> '{}' THEN
@@ -122,9 +120,9 @@ BEGIN
            at + make_interval(secs => t.delay)
       FROM unnest(t_c, t_id, t_type, t_version, t_key, t_body, t_delay)
            t(c, id, type, version, key, body, delay)
-     WHERE outcomes[t.c] = 0 AND NOT EXISTS (
+     WHERE outcomes[t.c] = 0 AND (t.key = ANY (c_clears) AND EXISTS (
        SELECT FROM unnest(c_clears) WITH ORDINALITY c(key, n)
-        WHERE c.key = t.key AND c.n >= t.c AND outcomes[c.n] = 0)
+        WHERE c.key = t.key AND c.n >= t.c AND outcomes[c.n] = 0)) IS NOT TRUE
     ON CONFLICT DO NOTHING;
   END IF;
 

@@ -260,6 +260,7 @@ class _Pull:
         self._asked = 0
         self._taken = 0
         self._sequence = 0
+        self._gap = False
         self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
 
@@ -295,12 +296,17 @@ class _Pull:
             self._asked = 0  # a status: the request has ended
             self._room.set()
             return
+        if self._gap:
+            return
         sequence = int(message.reply.split(".")[-3])
         if sequence != self._sequence + 1:
+            # Nothing behind the gap may be taken: the cursor would move past what is missing.
             log.warning(
                 "delivery skipped", source=self._source, expected=self._sequence + 1, got=sequence
             )
+            self._gap = True
             self._lost.set()
+            return
         self._sequence = sequence
         self._asked = max(0, self._asked - 1)
         self._arrived.append(message)

@@ -1,0 +1,88 @@
+"""Sustained: thousands of orders through the real stack, from the first POST to the last end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from services.demo.book import Book
+from services.demo.drive import fill_the_shelves, open_shop
+from services.demo.promises import PROMISES, Audit, connect
+from services.demo.replay import VIEWS, check_views
+from services.demo.watch import Watch
+from stagepost.engine.discovery import find_services
+from stagepost.engine.stack import Stack
+from tests.bench.cpu import cpu_seconds, rss_mib
+from tests.bench.load import BenchFailed, Run, drive
+
+WINDOWS = {"AnswersDue": 2.0, "GoodsDue": 2.0, "SlaDue": 60.0}
+"""Seconds: a slow card takes three, so that its order times out, as in the demonstration."""
+
+OUTBOXES = " UNION ALL ".join(
+    f"SELECT count(*) AS n FROM {name}.outbox"  # names of services
+    for name in find_services()
+)
+SENT = f"SELECT sum(n)::bigint FROM ({OUTBOXES}) AS s"
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """What a run came to: what was sent, milliseconds of CPU an order, MiB, by process."""
+
+    run: Run
+    messages: int
+    cpu_ms: dict[str, float]
+    rss_mib: dict[str, float]
+
+    @property
+    def messages_per_second(self) -> float:
+        return self.messages / self.run.ended
+
+
+async def push(stack: Stack, book: Book, say: Callable[[str], None]) -> Sustained:
+    """Push a book through a stack, and check the promises on all that is stored there.
+
+    Raises:
+        BenchFailed: an order was not accepted or did not end, or a promise was broken.
+    """
+    async with open_shop(stack.urls) as shop:
+        await fill_the_shelves(shop, book)
+    connection = await connect(stack.audit_dsn)
+    try:
+        sent = await connection.fetchval(SENT)
+        before = _used(stack)
+        run = await drive(stack.url("ordering"), stack.databases.audit_dsn("ordering"), book.orders)
+        used = {name: now - before.get(name, 0) for name, now in _used(stack).items()}
+        messages = await connection.fetchval(SENT) - sent
+        say(
+            f"{run.orders:,} orders in {run.ended:.1f} s, {run.orders_per_second:,.0f}/s,"
+            f" {messages / run.orders:.1f} messages an order; checking the promises"
+        )
+        accepted = [order.order_id for order in book.orders]
+        await _check(Audit(connection, find_services().values(), accepted), say)
+    finally:
+        await connection.close()
+    cpu_ms = {name: seconds * 1000 / run.orders for name, seconds in used.items()}
+    return Sustained(run, messages, cpu_ms, memory(stack))
+
+
+def memory(stack: Stack) -> dict[str, float]:
+    """Return the resident memory of each service, in MiB."""
+    return {name: rss_mib(stack.pid(name)) for name in find_services()}
+
+
+def _used(stack: Stack) -> dict[str, float]:
+    """Return the CPU seconds of all that runs, this process among it: it makes the load."""
+    pids = {name: stack.pid(name) for name in (*stack.names, "postgres", "nats")}
+    return cpu_seconds({**pids, "load": os.getpid()})
+
+
+async def _check(audit: Audit, say: Callable[[str], None]) -> None:
+    await Watch(audit, say, asyncio.Semaphore()).until_settled()
+    findings = {promise: await audit.check(promise) for promise in PROMISES}
+    findings[VIEWS] = await check_views(audit, find_services().values())
+    broken = [f"{name}: {found.detail}" for name, found in findings.items() if not found.holds]
+    if broken:
+        raise BenchFailed(f"a promise is broken: {'; '.join(broken)}")
