@@ -1,10 +1,12 @@
 # make demo     sets everything up, runs an order book through the stack, proves the promises
 # make test     sets everything up, runs every test
 # make bench    measures the real thing beside yardsticks, and says what misses its mark
+# make drill    faults while orders flow: what was done, what was seen, which promises held
 # make up       runs the stack until Ctrl-C
 #
 # Options: make demo ORDERS=2000 SEED=7 BOOK=path STOCK=unlimited|listed PACE=serial JSON=1
 #          make bench ORDERS=5000 ONLY=sustained JSON=1
+#          make drill SEED=7 LONG=1 ONLY='kill -9, broker' JSON=1
 #          make up DATA=dir INSTANCES=2
 #          make ... PYTHON=python3.12
 # What is given to make stands in the environment of what it starts, where it is read.
@@ -14,7 +16,7 @@ RUN = .venv/bin/python -m
 # make cannot tell anybody when it is killed: what it started looks for it.
 HERE = exec env STAGEPOST_PARENT=$$PPID
 
-.PHONY: demo test bench up check lock installed
+.PHONY: demo test bench drill up check lock installed
 .DEFAULT_GOAL := demo
 
 demo: installed
@@ -22,6 +24,9 @@ demo: installed
 
 bench: installed
 	@$(HERE) $(RUN) tests.bench
+
+drill: installed
+	@$(HERE) $(RUN) tests.drill
 
 up: installed
 	@$(HERE) $(RUN) stagepost up

@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from stagepost.errors import Misuse, StoreUnavailable
 
 SQL = Path(__file__).parent / "sql"
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+PooledConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 UNREACHABLE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # so it calls a server that ends the connection in mid-talk
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -60,6 +63,37 @@ async def open_pool(dsn: str, *, size: int = 6) -> Pool:
         raise StoreUnavailable(f"cannot connect to the database: {error}") from error
 
 
+async def acquire(pool: Pool) -> PooledConnection:
+    """Take a connection out of the pool.
+
+    Raises:
+        StoreUnavailable: there is none, and the server does not let us in, for whatever reason.
+    """
+    try:
+        return await pool.acquire()
+    except (*UNREACHABLE, asyncpg.PostgresError) as error:
+        raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+
+
+async def fetch(pool: Pool, statement: str, *args: Any) -> list[asyncpg.Record]:
+    """Run a statement and return its rows.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached, or cannot do it now.
+    """
+    connection = await acquire(pool)
+    try:
+        return await connection.fetch(statement, *args)
+    except UNREACHABLE as error:
+        raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+    except asyncpg.PostgresError as error:
+        if is_passing(error):
+            raise StoreUnavailable(f"the database cannot do it now: {error}") from error
+        raise
+    finally:
+        await pool.release(connection)
+
+
 async def _keep(_: Connection) -> None:
     """Reset nothing: the pool's own reset is a round trip more, and we leave no state behind."""
 
@@ -92,14 +126,7 @@ class Queries:
         Raises:
             StoreUnavailable: the database cannot be reached.
         """
-        try:
-            return await self._pool.fetch(self._statements[name], *args)
-        except UNREACHABLE as error:
-            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
-        except asyncpg.PostgresError as error:
-            if is_passing(error):
-                raise StoreUnavailable(f"the database cannot do it now: {error}") from error
-            raise
+        return await fetch(self._pool, self._statements[name], *args)
 
     async def fetchrow(self, name: str, *args: Any) -> asyncpg.Record | None:
         """Run a statement and return its first row, None where there is none."""

@@ -10,7 +10,16 @@ import asyncpg
 from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine.append_arrays import arrays_of
-from stagepost.engine.database import SQL, UNREACHABLE, Pool, is_passing, open_pool, read_statements
+from stagepost.engine.database import (
+    SQL,
+    UNREACHABLE,
+    Pool,
+    acquire,
+    fetch,
+    is_passing,
+    open_pool,
+    read_statements,
+)
 from stagepost.engine.store import (
     Appended,
     Batch,
@@ -54,10 +63,7 @@ class PostgresStore:
         await self._pool.close()
 
     async def append(self, batch: Batch) -> Appended:
-        try:
-            connection = await self._pool.acquire()
-        except UNREACHABLE as error:
-            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        connection = await acquire(self._pool)
         try:
             row = await connection.fetchrow(_STATEMENTS["append"], *arrays_of(batch))
         except UNREACHABLE as error:
@@ -204,14 +210,7 @@ class PostgresStore:
         return {name: float(value) for name, value in row.items()}
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
-        try:
-            return await self._pool.fetch(_STATEMENTS[name], *args)
-        except UNREACHABLE as error:
-            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
-        except asyncpg.PostgresError as error:
-            if is_passing(error):
-                raise StoreUnavailable(f"the database cannot do it now: {error}") from error
-            raise
+        return await fetch(self._pool, _STATEMENTS[name], *args)
 
     def _sent(self, row: asyncpg.Record) -> Envelope:
         return Envelope(

@@ -1,0 +1,82 @@
+"""`python -m tests.drill`: what `make drill` runs. Its options are environment variables."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from rich.console import Console
+
+from services.demo.__main__ import BAD_OPTIONS, INTERRUPTED, WRONG, say
+from stagepost.engine.stack.foreground import interruptible
+from stagepost.errors import StagepostError
+from tests.drill.catalogue import CATALOGUE, long_schedule, named, schedule
+from tests.drill.fault import Fault
+from tests.drill.report import Injection, Report, show, told
+from tests.drill.run import drill
+
+DATA = Path(".stagepost/drill")
+
+
+class Options(BaseSettings):
+    """The make variables of `make drill`."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, populate_by_name=True)
+
+    seed: int = Field(default=7, validation_alias="SEED")
+    long: bool = Field(default=False, validation_alias="LONG")
+    as_json: bool = Field(default=False, validation_alias="JSON")
+    only: str = Field(default="", validation_alias="ONLY")
+
+
+def plan_of(options: Options) -> list[Fault]:
+    """Return the faults to be done, in order. ONLY names some: parts of names, comma between."""
+    faults: Sequence[Fault] = CATALOGUE
+    if options.only:
+        faults = named(word.strip() for word in options.only.split(","))
+        return long_schedule(options.seed, faults) if options.long else list(faults)
+    return (long_schedule if options.long else schedule)(options.seed, faults)
+
+
+async def run(options: Options, plan: Sequence[Fault]) -> Report:
+    """Do the plan, saying how it goes."""
+    started = time.monotonic()
+
+    def tell(injection: Injection) -> None:
+        say(f"{time.monotonic() - started:6.1f} s  {told(injection)}")
+
+    say(f"{len(plan)} injections, seed {options.seed}; logs in {DATA}/logs")
+    injections, strays = await drill(plan, options.seed, DATA, tell)
+    return Report(options.seed, time.monotonic() - started, injections, len(CATALOGUE), strays)
+
+
+async def main() -> int:
+    """Run the drill; return the exit status."""
+    try:
+        options = Options()
+        plan = plan_of(options)
+    except (ValidationError, ValueError) as error:
+        say(f"drill: {error}")
+        return BAD_OPTIONS
+    try:
+        report = await interruptible(run(options, plan))
+    except StagepostError as error:
+        say(f"drill: {error}")
+        return WRONG
+    if report is None:
+        return INTERRUPTED
+    if options.as_json:
+        print(json.dumps(report.as_json()))  # noqa: T201  # the result
+    else:
+        show(report, Console())
+    return 0 if report.all_is_well else WRONG
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,50 @@
+"""What a fault is: a name, how it is done to the running shop, and what must be seen of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from tests.drill.site import Site
+
+KILLED, BACK = 5.0, 2.0
+"""Reach: seconds of standstill for a killed service; for a database or broker once it is back."""
+
+
+class NotFired(Exception):
+    """A fault was not really done: what is seen proves nothing, and the drill fails."""
+
+
+@dataclass(frozen=True)
+class Struck:
+    """What was really done: `proof` says how that is known.
+
+    `back_at` is when what had gone was there again, in seconds since 1970; None where nothing
+    went. `figures` are what else is worth telling, by name.
+    """
+
+    proof: str
+    back_at: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of the catalogue.
+
+    `strike` does it to the shop, while orders flow, and returns when the shop has everything again
+    that it needs; it raises `NotFired` where it could not be done. `seconds` is about how long it
+    takes until all is quiet again: the schedule goes by it. `standstill` and `after_back` are the
+    reach: the longest time in which no order may end, in all and since what was gone is back.
+    It falls on a shop in which each service runs in so many `instances`.
+    `broken` names the promises that nobody can keep under this fault, and why; whatever it names
+    is reported, and does not fail the drill.
+    """
+
+    name: str
+    strike: Callable[[Site], Awaitable[Struck]]
+    seconds: float = 4.0
+    standstill: float | None = None
+    after_back: float | None = None
+    instances: int = 1
+    broken: Mapping[str, str] = field(default_factory=dict)

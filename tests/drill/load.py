@@ -1,0 +1,193 @@
+"""The load: orders at a steady rate, in windows whose orders and goods are their own.
+
+A window is what happens around one fault: its orders and SKUs begin with its name, so that the
+promises can be checked on it alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import aiohttp
+from pydantic_core import from_json
+
+from services.demo.book import Cancel, Order, generate
+from services.demo.drive import Shop, as_json
+
+RATE = 30.0
+"""Orders a second."""
+
+PATIENCE = 90.0
+"""Seconds in which whoever tries again and again must have been heard."""
+
+AGAIN = 0.1
+"""Seconds before somebody who was not heard tries again."""
+
+ONE_TRY = aiohttp.ClientTimeout(total=5)
+
+BOOK = 2000
+"""Orders that are thought out for a window; it ends long before."""
+
+PLENTY, SCARCE = 100_000, 25
+"""Units on the shelf of each SKU, and of those that run out."""
+_SCARCE = ("last-vase", "rare-mirror")
+
+FAST = ("tok_ok", "tok_declined")
+
+
+class NotHeard(Exception):
+    """Somebody asked again and again, and was not answered as they must be."""
+
+
+@dataclass
+class Window:
+    """The orders around one fault: `accepted` says when each was; `answers` what else was said."""
+
+    name: str
+    accepted: dict[str, float] = field(default_factory=dict)
+    answers: Counter[str] = field(default_factory=Counter)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.name}-"
+
+
+class Load:
+    """Places orders as customers do who try again: an order has its own id, and is placed once."""
+
+    def __init__(self, urls: Mapping[str, str], seed: int, rate: float = RATE) -> None:
+        self._urls = urls
+        self._seed = seed
+        self._rate = rate
+        self._windows = 0
+        self.window = Window("none")
+        """To which what is placed now belongs."""
+        self._book: Iterator[Order] = iter(())
+        self.calm = False
+        """Whether only orders come that are soon at their end: no slow card, no lost answer."""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), timeout=ONE_TRY
+        )
+        self._task = asyncio.create_task(self._flow())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        for task in self.window.tasks:
+            task.cancel()
+        await asyncio.gather(self._task, *self.window.tasks, return_exceptions=True)
+        await self._session.close()
+
+    async def open_window(self) -> Window:
+        """Begin a new window: fill its shelves, then let its orders come; return it."""
+        self._windows += 1
+        window = Window(f"w{self._windows:04}")
+        book = generate(BOOK, self._seed + self._windows)
+        shop = _PatientShop(self._session, self._urls, window)
+        await asyncio.gather(
+            *(
+                shop.put_on_shelf(window.prefix + sku, SCARCE if sku in _SCARCE else PLENTY)
+                for sku in book.stock
+            )
+        )
+        self._book = (_of(window, order) for order in book.orders)
+        self.window, self.calm = window, False
+        return window
+
+    async def until_accepted(self, window: Window) -> None:
+        """Wait until every order of a window is accepted, and its customers have said it all.
+
+        Raises:
+            NotHeard: one was not.
+        """
+        await asyncio.gather(*window.tasks)
+
+    async def _flow(self) -> None:
+        due = time.monotonic()
+        while True:
+            due += 1 / self._rate
+            await asyncio.sleep(due - time.monotonic())
+            order = next((o for o in self._book if not self.calm or _is_fast(o)), None)
+            if order is not None:
+                self.window.tasks.append(asyncio.create_task(self._place(self.window, order)))
+
+    async def _place(self, window: Window, order: Order) -> None:
+        shop = _PatientShop(self._session, self._urls, window)
+        window.accepted[order.order_id] = await shop.place(order)
+        match order.cancel:
+            case Cancel.NEVER:
+                return
+            case Cancel.WITH_THE_CARRIER:
+                await _either(shop, order)
+            case Cancel.AFTER_THE_END:
+                while not await shop.has_ended(order):
+                    await asyncio.sleep(AGAIN)
+        await shop.cancel(order)
+
+
+async def _either(shop: Shop, order: Order) -> None:
+    while not (await shop.is_with_the_carrier(order) or await shop.has_ended(order)):
+        await asyncio.sleep(AGAIN)
+
+
+@dataclass(frozen=True)
+class _PatientShop(Shop):
+    """A customer who tries again, and notes what else was answered."""
+
+    window: Window
+
+    async def place(self, order: Order) -> float:
+        await self._ask("POST", f"{self.urls['ordering']}/orders", as_json(order), (202,))
+        return time.time()
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        body: Mapping[str, Any] | None = None,
+        expected: tuple[int, ...] = (200, 201),
+    ) -> Any:
+        until = time.monotonic() + PATIENCE
+        while True:
+            status, text = await self._request(method, url, body)
+            if status in expected:
+                return from_json(text) if text else None
+            if time.monotonic() > until or (400 <= status < 500 and status != 429):
+                raise NotHeard(f"{method} {url} was answered {status}: {text[:300].decode()}")
+            await asyncio.sleep(AGAIN)
+
+    async def _request(
+        self, method: str, url: str, body: Mapping[str, Any] | None = None
+    ) -> tuple[int, bytes]:
+        try:
+            async with self.session.request(method, url, json=body) as response:
+                status, text = response.status, await response.read()
+        except TimeoutError:
+            status, text = 0, b"no answer in time"
+        except aiohttp.ClientError as error:
+            status, text = 0, f"no answer: {error!r}".encode()
+        if status == 0 or status >= 500:
+            self.window.answers[str(status) if status else "cut"] += 1
+        return status, text
+
+
+def _of(window: Window, order: Order) -> Order:
+    lines = tuple(replace(line, sku=window.prefix + line.sku) for line in order.lines)
+    number = order.order_id.removeprefix("demo-")
+    return replace(order, order_id=window.prefix + number, lines=lines)
+
+
+def _is_fast(order: Order) -> bool:
+    return (
+        order.payment_token in FAST
+        and "Slow" not in order.ship_to
+        and order.cancel is not Cancel.WITH_THE_CARRIER
+    )

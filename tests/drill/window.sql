@@ -1,0 +1,55 @@
+-- The database `drill` shows one window of all that is stored, under the names that the promises
+-- know; all of it stands in schemas named `all_...`. Names in braces are the drill's own.
+
+-- name: copy
+-- What the auditor has, for the drill to look at otherwise.
+CREATE DATABASE drill TEMPLATE audit;
+
+-- name: aside
+-- All that is stored of one service moves aside; the window gets its place.
+ALTER SCHEMA "{service}" RENAME TO "all_{service}";
+CREATE SCHEMA "{service}";
+
+-- name: tables
+-- Every foreign table, and its columns.
+SELECT substr(table_schema, 5) AS service, table_name AS name, array_agg(column_name::text) AS columns
+  FROM information_schema.columns WHERE table_schema LIKE 'all\_%' GROUP BY 1, 2
+
+-- name: view
+-- What of a table belongs to the window.
+CREATE OR REPLACE VIEW "{service}"."{table}" AS SELECT * FROM "all_{service}"."{table}" WHERE {belongs};
+
+-- name: last_event
+-- Where the log of a service stands.
+SELECT coalesce(max(notification_id), 0) AS last FROM "all_{service}".stored_events
+
+-- name: ended
+-- How many orders of the window have ended.
+SELECT count(DISTINCT key) AS ended FROM ordering.outbox
+ WHERE type IN ('ordering.OrderConfirmed', 'ordering.OrderRejected')
+
+-- name: ends
+-- When orders ended, of all windows, as seconds since 1970.
+SELECT extract(epoch FROM recorded_at)::float8 AS at FROM all_ordering.outbox
+ WHERE type IN ('ordering.OrderConfirmed', 'ordering.OrderRejected')
+   AND recorded_at > now() - interval '5 minutes'
+ ORDER BY recorded_at
+
+-- name: waiting
+-- Orders of the window that have not ended, and how their process stands.
+SELECT p.key || coalesce(' ' || w.state || ', due ' || w.due_at, ' without a process') AS standing
+  FROM ordering.outbox p LEFT JOIN fulfillment.processes w ON w.order_id = p.key
+ WHERE p.type = 'ordering.OrderPlaced' AND NOT EXISTS (
+   SELECT FROM ordering.outbox e WHERE e.key = p.key
+      AND e.type IN ('ordering.OrderConfirmed', 'ordering.OrderRejected'))
+ ORDER BY 1 LIMIT 5
+
+-- name: strays
+-- Messages that were sent or heard, and belong to no window.
+SELECT count(*) AS messages FROM (
+  SELECT key FROM all_ordering.outbox UNION ALL SELECT key FROM all_ordering.inbox
+  UNION ALL SELECT key FROM all_payments.outbox UNION ALL SELECT key FROM all_payments.inbox
+  UNION ALL SELECT key FROM all_inventory.outbox UNION ALL SELECT key FROM all_inventory.inbox
+  UNION ALL SELECT key FROM all_shipping.outbox UNION ALL SELECT key FROM all_shipping.inbox
+  UNION ALL SELECT key FROM all_fulfillment.outbox UNION ALL SELECT key FROM all_fulfillment.inbox) AS m
+ WHERE key !~ '^w[0-9]{4}-'
