@@ -54,10 +54,7 @@ class PostgresStore:
         await self._pool.close()
 
     async def append(self, batch: Batch) -> Appended:
-        try:
-            connection = await self._pool.acquire()
-        except UNREACHABLE as error:
-            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        connection = await self._acquire()
         try:
             row = await connection.fetchrow(_STATEMENTS["append"], *arrays_of(batch))
         except UNREACHABLE as error:
@@ -76,6 +73,16 @@ class PostgresStore:
             row["positions"],
             _responses(batch, row),
         )
+
+    async def _acquire(self) -> asyncpg.pool.PoolConnectionProxy[asyncpg.Record]:
+        try:
+            return await self._pool.acquire()
+        except UNREACHABLE as error:
+            raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        except asyncpg.PostgresError as error:
+            if is_passing(error):
+                raise StoreUnavailable(f"the database cannot do it now: {error}") from error
+            raise
 
     async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         found: dict[UUID, list[StoredEvent]] = {}
@@ -198,6 +205,9 @@ class PostgresStore:
             else self._fetch("journal_of_key", after, limit, key)
         )
         return [JournalEntry(*row) for row in rows]
+
+    async def unpublished(self, limit: int) -> int:
+        return int((await self._fetch("unpublished", limit))[0][0])
 
     async def backlog(self) -> dict[str, float]:
         row = (await self._fetch("backlog"))[0]
