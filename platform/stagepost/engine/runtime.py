@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 
 import structlog
 
@@ -272,11 +272,16 @@ class Instance:
             await asyncio.sleep(AGAIN)
 
 
+@cache
+def _cursor(source: str, incarnation: int) -> CursorId:
+    return CursorId(CONSUMER, source, incarnation)
+
+
 def _items(subscription: Subscription, limit: int) -> Sequence[Item]:
     return [
         Item(
             received.message,
-            cursor=CursorId(CONSUMER, received.message.source, received.message.incarnation),
+            cursor=_cursor(received.message.source, received.message.incarnation),
             hint=received.hint,
         )
         for received in subscription.take(limit)
