@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,16 +15,20 @@ from stagepost.engine.stack import Stack
 from tests.bench.append import append_ratio
 from tests.bench.book import two_lines
 from tests.bench.carry import carry_ratios
+from tests.bench.history import with_history
 from tests.bench.inside import StackWithWorldsInside
 from tests.bench.options import Options
 from tests.bench.probe import Probed, probe
-from tests.bench.rest import at_rest, idle
+from tests.bench.rest import SETTLE, at_rest, idle
 from tests.bench.rivals import DBOS, EVENTSOURCING, Peer, best
 from tests.bench.servers import Servers
-from tests.bench.sustained import WINDOWS, Sustained, push
+from tests.bench.sustained import WINDOWS, Sustained, check, memory, push
 
 Figures = dict[str, Any]
 REST_ORDERS = 50
+FIRST, MANY = 5_000, 50_000
+"""Orders before memory is looked at first, and those during which it may grow."""
+HISTORY = 500_000
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ class Bench:
         return probed
 
     @asynccontextmanager
-    async def stack(self, kind: type[Stack] = Stack) -> AsyncIterator[Stack]:
-        """Run the stack, without anything in it."""
-        async with kind(self.data / "stack", fresh=True, timers=WINDOWS, say=self.say) as stack:
+    async def stack(self, kind: type[Stack] = Stack, *, fresh: bool = True) -> AsyncIterator[Stack]:
+        """Run the stack; a fresh one has nothing in it."""
+        async with kind(self.data / "stack", fresh=fresh, timers=WINDOWS, say=self.say) as stack:
             yield stack
 
 
@@ -80,8 +85,11 @@ async def inprocess(bench: Bench) -> Figures:
 
 
 async def _run(bench: Bench, kind: type[Stack]) -> Sustained:
+    book = two_lines(bench.options.orders, bench.options.seed)
     async with bench.stack(kind) as stack:
-        return await push(stack, two_lines(bench.options.orders, bench.options.seed), bench.say)
+        pushed = await push(stack, book, bench.say)
+        await check(stack, book, bench.say)
+    return pushed
 
 
 def rate_of(probes: Sequence[Probed]) -> float:
@@ -115,6 +123,30 @@ async def carry(bench: Bench) -> Figures:
     """The relay alone, then the consumer alone."""
     relay, consumer = await carry_ratios(bench.servers, bench.data, bench.say)
     return {"relay_ratio": round(relay, 3), "consumer_ratio": round(consumer, 3)}
+
+
+async def growth(bench: Bench) -> Figures:
+    """How much a service process grows at most while 50,000 orders pass, after the first 5,000."""
+    async with bench.stack() as stack:
+        first = await push(stack, two_lines(FIRST, bench.options.seed), bench.say)
+        await push(stack, two_lines(MANY, bench.options.seed, "many"), bench.say)
+        grown = {n: mib / first.rss_mib[n] - 1 for n, mib in memory(stack).items()}
+        bench.say(", ".join(f"{name} {share:+.1%}" for name, share in grown.items()))
+    return {"rss_growth_percent": round(max(grown.values()) * 100, 1)}
+
+
+async def history(bench: Bench) -> Figures:
+    """The same orders on an empty stack and on one with the history of 500,000."""
+    rates = []
+    kinds: list[type[Stack]] = [Stack, with_history(HISTORY // bench.options.orders, bench.say)]
+    for kind, prefix in zip(kinds, ("bench", "new"), strict=True):
+        book = two_lines(bench.options.orders, bench.options.seed, prefix)
+        async with bench.stack(kind, fresh=kind is Stack) as stack:
+            async with bench.beside_the_probe() as probes:
+                pushed = await push(stack, book, bench.say)
+            await asyncio.sleep(SETTLE)  # what is on its way must arrive before all is copied
+        rates.append(pushed.run.orders_per_second / rate_of(probes))
+    return {"history_ratio": round(rates[1] / rates[0], 3)}
 
 
 async def dbos(bench: Bench) -> Figures:
@@ -159,5 +191,5 @@ FIGURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "dbos": dbos,
     "eventsourcing": eventsourcing,
 }
-LONG: dict[str, Callable[[Bench], Awaitable[Figures]]] = {}
+LONG: dict[str, Callable[[Bench], Awaitable[Figures]]] = {"growth": growth, "history": history}
 """What only SOAK=1 adds."""
