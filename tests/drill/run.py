@@ -33,8 +33,9 @@ TAIL = 0.3
 STRIKE = 60.0
 """Seconds in which a fault must have been done, and what it took away be back."""
 
-QUIET = 45.0
-"""Seconds in which a window's last order must have ended, and its last message have arrived."""
+STILL, GIVEN_UP = 20.0, 6.0
+"""Seconds without any change after which nobody waits for a window to become quiet any longer; the
+second where orders may be left that wait for a person."""
 
 LOOK = 0.1
 
@@ -65,9 +66,9 @@ class Drill:
                 await asyncio.sleep(TAIL)
                 following = await self._open()
                 self._note(number, fault, f"{window.name} closed")
-                failures += await self._until_quiet(window, marks)
+                waiting = await self._until_quiet(window, marks, fault, failures)
                 self._note(number, fault, "quiet")
-                injection = await self._judge(fault, window, struck_at, struck, failures)
+                injection = await self._judge(fault, window, struck_at, struck, failures, waiting)
                 self._note(number, fault, told(injection))
                 injections.append(injection)
                 tell(injection)
@@ -95,20 +96,29 @@ class Drill:
         except TimeoutError:
             return struck_at, None, ["what was hit did not come back"]
 
-    async def _until_quiet(self, window: Window, marks: Mapping[str, int]) -> list[str]:
-        """Wait for the window's orders and all they caused; return what did not happen."""
+    async def _until_quiet(
+        self, window: Window, marks: Mapping[str, int], fault: Fault, failures: list[str]
+    ) -> int:
+        """Wait for the window's orders and all they caused; return how many orders still wait."""
         try:
             await self._load.until_accepted(window)
         except NotHeard as error:
-            return [str(error)]
+            failures.append(str(error))
         await self._audit.look_at(window, marks)
-        deadline = time.monotonic() + QUIET
-        while await self._audit.ended() < len(window.accepted) or await self._audit.under_way():
-            if time.monotonic() > deadline:
-                waiting = "; ".join(await self._audit.waiting())
-                return [f"never quiet: {await self._audit.under_way()} under way; {waiting}"]
+        stood: tuple[int, dict[str, int]] | None = None
+        moved = time.monotonic()
+        while True:
+            stands = (await self._audit.ended(), await self._audit.under_way())
+            if stands == (len(window.accepted), {}):
+                return 0
+            if stands != stood:
+                stood, moved = stands, time.monotonic()
+            if time.monotonic() - moved > (GIVEN_UP if fault.waits else STILL):
+                if not fault.waits:
+                    orders = "; ".join(await self._audit.waiting())
+                    failures.append(f"never quiet: {stands[1]} under way; {orders}")
+                return len(window.accepted) - stands[0]
             await asyncio.sleep(LOOK)
-        return []
 
     async def _judge(
         self,
@@ -117,6 +127,7 @@ class Drill:
         struck_at: float,
         struck: Struck | None,
         failures: list[str],
+        waiting: int,
     ) -> Injection:
         findings = await self._audit.check(window.accepted)
         ends = await self._audit.ends()
@@ -132,6 +143,7 @@ class Drill:
             after_back=None if back_at is None else first_after(ends, back_at),
             findings=findings,
             failures=failures,
+            waiting=waiting,
             answers=dict(window.answers),
             figures=dict(struck.figures) if struck else {},
         )
