@@ -38,8 +38,8 @@ class Fault:
     reach: the longest time in which no order may end, in all and since what was gone is back.
     It falls on a shop in which each service runs in so many `instances`.
     `broken` names the promises that nobody can keep under this fault, and why; whatever it names
-    is reported, and does not fail the drill. `waits` says why orders may be left that wait, visibly,
-    for a person; without it none may.
+    is reported, and does not fail the drill. `waits` says why orders may be left that wait for a
+    person; without it none may.
     """
 
     name: str

@@ -18,8 +18,8 @@ from tests.drill.fault import Fault
 class Injection:
     """One fault that was done once. Times in seconds; `at` since 1970.
 
-    `failures` is what went wrong beside promises: not fired, never back, never quiet; `waiting` counts
-    orders that a person must look after.
+    `failures` is what went wrong beside promises: not fired, never back, never quiet; `waiting`
+    counts orders that a person must look after.
     """
 
     fault: Fault
