@@ -28,7 +28,7 @@ class Struck:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fault:
     """One fault of the catalogue.
 
