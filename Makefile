@@ -48,3 +48,6 @@ lock: installed
 	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml -o platform/requirements.lock
+	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  tests/bench/peers/requirements.in -o tests/bench/peers/requirements.txt

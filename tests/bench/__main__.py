@@ -12,7 +12,7 @@ from rich.console import Console
 from stagepost.engine.stack import interruptible
 from stagepost.errors import BadSettings, StagepostError
 from tests.bench.cpu import two_cores
-from tests.bench.figures import FIGURES, LONG, Bench, Figures
+from tests.bench.figures import FIGURES, LONG, Bench, Figures, compared
 from tests.bench.load import BenchFailed
 from tests.bench.marks import show
 from tests.bench.options import Options, read_options
@@ -45,7 +45,7 @@ async def measure(options: Options, names: list[str]) -> Figures:
         async with start_servers(DATA / "servers", say) as servers:
             say(f"-- {name}")
             figures |= await (FIGURES | LONG)[name](Bench(options, DATA, servers, say))
-    return figures
+    return figures | compared(figures)
 
 
 def say(line: str) -> None:

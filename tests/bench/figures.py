@@ -17,6 +17,7 @@ from tests.bench.inside import StackWithWorldsInside
 from tests.bench.options import Options
 from tests.bench.probe import probe
 from tests.bench.rest import at_rest, idle
+from tests.bench.rivals import DBOS, EVENTSOURCING, Peer, best
 from tests.bench.servers import Servers
 from tests.bench.sustained import WINDOWS, Sustained, push
 
@@ -101,6 +102,36 @@ async def carry(bench: Bench) -> Figures:
     return {"relay_ratio": round(relay, 3), "consumer_ratio": round(consumer, 3)}
 
 
+async def dbos(bench: Bench) -> Figures:
+    """A five-step order as a DBOS workflow."""
+    return await _peer(bench, "dbos", DBOS)
+
+
+async def eventsourcing(bench: Bench) -> Figures:
+    """A five-step order on a system runner of the `eventsourcing` library."""
+    return await _peer(bench, "eventsourcing", EVENTSOURCING)
+
+
+async def _peer(bench: Bench, name: str, peer: Peer) -> Figures:
+    before = await bench.yardstick()
+    rate = await best(peer, bench.servers, bench.data, bench.say)
+    probed = (before + await bench.yardstick()) / 2
+    return {f"{name}_orders_per_second": round(rate, 1), f"{name}_vs_probe": rate / probed}
+
+
+def compared(figures: Figures) -> Figures:
+    """Return how often the peers' work we do, where both were measured.
+
+    Each was measured against the probe of its own minutes, so that a throttled minute is not held
+    against either.
+    """
+    return {
+        f"vs_{name}": round(figures["vs_probe"] / figures[f"{name}_vs_probe"], 2)
+        for name in ("dbos", "eventsourcing")
+        if "vs_probe" in figures and f"{name}_vs_probe" in figures
+    }
+
+
 FIGURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "sustained": sustained,
     "inprocess": inprocess,
@@ -108,6 +139,8 @@ FIGURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "idle": at_idle,
     "append": append,
     "carry": carry,
+    "dbos": dbos,
+    "eventsourcing": eventsourcing,
 }
 LONG: dict[str, Callable[[Bench], Awaitable[Figures]]] = {}
 """What only SOAK=1 adds."""

@@ -32,6 +32,7 @@ from tests.engine.counter import (
     Watched,
     World,
     count,
+    count_now,
     grow,
 )
 
@@ -134,6 +135,49 @@ async def test_a_request_is_not_refused_on_the_ground_of_what_was_true_before() 
             await second.desk.request(CountNow(name="a", by=-3))
 
 
+class Held(Watched):
+    """A store whose appends wait until they are let go; before that the power can be cut."""
+
+    def __init__(self) -> None:
+        super().__init__("counter")
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def append(self, batch: Batch) -> Appended:
+        if batch.commits:
+            self.reached.set()
+            await self.go_on.wait()
+        return await super().append(batch)
+
+
+def take_once(request: CountNow, load: Load) -> Decision:
+    """Count a name once: whoever asks again hears what there is, or that it is another number."""
+    counter = load.one(Counter, Counter.stream(request.name))
+    if counter is None:
+        return count_now(request, load)
+    if counter.total != request.by:
+        raise Conflict("it was counted by another number")
+    return Decision(answer=Total(total=counter.total))
+
+
+async def test_nobody_is_told_what_is_not_stored_yet() -> None:
+    world = World(replace(COUNTER, handlers={CountNow: take_once}))
+    world.store = store = Held()
+    async with world.running() as counter:
+        asked = [
+            asyncio.create_task(counter.desk.request(CountNow(name="a", by=by))) for by in (1, 1, 2)
+        ]
+        await store.reached.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in asked)
+
+        store.go_on.set()
+        first, again, other = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert first == again == Total(total=1)
+    assert isinstance(other, Conflict)
+
+
 def change_then_load(request: CountNow, load: Load) -> Decision:
     counter = grow(request.name, request.by, load)
     load.one(Counter, Counter.stream("another"))
@@ -227,3 +271,41 @@ async def test_what_waits_for_its_aggregate_is_stored_behind_what_went_ahead_of_
 
     assert sorted(total.total for total in totals) == [2, 3]
     assert store.not_kept == []
+
+
+def count_once(request: CountNow, load: Load) -> Decision:
+    """Count, unless that was done: the same again is granted, and changes nothing."""
+    counter = load.one(Counter, Counter.stream(request.name))
+    if counter is not None:
+        return Decision(answer=Total(total=counter.total))
+    return Decision((grow(request.name, request.by, load),), answer=Total(total=request.by))
+
+
+class Crashing(Watched):
+    """A store that takes nothing, as if its server stood still."""
+
+    async def append(self, batch: Batch) -> Appended:
+        if batch.commits:
+            await asyncio.Event().wait()
+        return await super().append(batch)
+
+
+async def test_who_asks_for_the_same_is_told_so_only_once_it_is_stored() -> None:
+    world = World(replace(COUNTER, handlers={CountNow: count_once}))
+    world.store = Crashing("counter")
+    async with world.running() as counter:
+        asked = [
+            asyncio.create_task(counter.desk.request(CountNow(name="a", by=1))) for _ in range(3)
+        ]
+        done, _ = await asyncio.wait(asked, timeout=0.2)
+        assert done == set()
+        for task in asked:
+            task.cancel()
+
+
+async def test_all_who_ask_for_the_same_at_once_are_granted_it_once() -> None:
+    world = World(replace(COUNTER, handlers={CountNow: count_once}))
+    async with world.running() as counter:
+        asked = (counter.desk.request(CountNow(name="a", by=1)) for _ in range(5))
+        assert {answer.total for answer in await asyncio.gather(*asked)} == {1}
+        assert await world.total(counter, "a") == 1

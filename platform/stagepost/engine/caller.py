@@ -8,13 +8,15 @@ other message.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 import structlog
 
 from stagepost.engine.calls import Calls
 from stagepost.engine.desk import Desk
-from stagepost.engine.follow import GATHER, POLL, sleep_until
+from stagepost.engine.follow import GATHER, POLL, first_of, follow, sleep_until
 from stagepost.engine.ids import derived
 from stagepost.engine.items import Item
 from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Store
@@ -43,9 +45,15 @@ class Caller:
         self._lease = lease
         self._metrics = metrics
         self._busy: set[str] = set()
+        self._failed: list[_Failed] = []
+        self._has_failed = asyncio.Event()
 
     async def run(self, wake: asyncio.Event) -> None:
         """Call until cancelled: calls under way are given up, and made again by the next holder."""
+        putting_off = follow(self._take_failed, self._put_off, self._has_failed, limit=MAX_CALLS)
+        await first_of(self._call(wake), putting_off)
+
+    async def _call(self, wake: asyncio.Event) -> None:
         under_way: set[asyncio.Task[None]] = set()
         try:
             while True:
@@ -118,8 +126,32 @@ class Caller:
             reason=str(error) or type(error).__name__,
             again_in=wait,
         )
+        failed = _Failed(call.position, wait, asyncio.get_running_loop().create_future())
+        self._failed.append(failed)
+        self._has_failed.set()
+        await failed.noted
+
+    async def _take_failed(self, limit: int) -> list[_Failed]:
+        taken, self._failed = self._failed[:limit], self._failed[limit:]
+        return taken
+
+    async def _put_off(self, failed: Sequence[_Failed]) -> None:
+        """Note when these calls are due again: many at once, for a provider is down for all."""
         try:
-            await self._store.append(Batch(retries=[(call.position, wait)], lease=self._lease))
+            retries = [(call.position, call.wait) for call in failed]
+            await self._store.append(Batch(retries=retries, lease=self._lease))
         except StoreError as fault:
-            log.warning("call not put off", reason=str(fault))
-            await asyncio.sleep(wait)
+            log.warning("calls not put off", reason=str(fault), calls=len(failed))
+            await asyncio.sleep(FIRST_RETRY)
+        for call in failed:
+            if not call.noted.done():
+                call.noted.set_result(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """A call that is to be made again in so many seconds; `noted` once that is stored."""
+
+    position: int
+    wait: float
+    noted: asyncio.Future[None]

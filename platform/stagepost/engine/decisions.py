@@ -15,7 +15,7 @@ from stagepost.engine.cache import Cache, Loadable
 from stagepost.engine.decide import Decider, Loaded, NotLoaded
 from stagepost.engine.items import Item
 from stagepost.engine.store import Store
-from stagepost.errors import OutcomeUnknown, Refused, StoreUnavailable, UnreadableStream
+from stagepost.errors import NoRoom, OutcomeUnknown, Refused, StoreUnavailable, UnreadableStream
 from stagepost.messages import decode
 
 A = TypeVar("A", bound=Aggregate)
@@ -33,8 +33,14 @@ class Decisions:
         self.cache = Cache()
         self.parked: set[str] = set()
         """Keys whose messages wait for a person."""
+        self.no_room: str | None = None
+        """Why new work is turned away, while it is."""
         self._parking: set[str] = set()
         """Keys of which this batch parks a message."""
+        self._unstored: set[UUID | str] = set()
+        """Streams that this batch changes."""
+        self.put_off: list[Item] = []
+        """Requests that have to be decided again once this batch is stored."""
 
     async def decide(self, items: Sequence[Item]) -> list[Item]:
         """Decide about each; return those with something to commit, in the order of deciding.
@@ -46,6 +52,8 @@ class Decisions:
         decided: list[Item] = []
         waiting = items
         self._parking.clear()
+        self._unstored.clear()
+        self.put_off.clear()
         while waiting:
             missing: set[UUID] = set()
             blocked: set[str] = set()
@@ -76,17 +84,30 @@ class Decisions:
         try:
             if item.message is None:
                 item.message = decode(cause.type, cause.version, cause.body)
-            item.decided = self._decider.decide(cause, item.message, load)
+            decided = self._decider.decide(cause, item.message, load)
         except NotLoaded:
             raise
         except Exception as error:  # noqa: BLE001  # any fault parks its message, or fails its request
             self.cache.forget(load.changed())
             self._refuse(item, error, load)
             return
-        self.cache.keep(item.decided.touched)
-        if item.is_request and item.decided.is_empty:
-            item.finish(item.decided.answer)
-            item.decided = None
+        if item.is_request and self.no_room and not decided.is_empty:
+            self.cache.forget(load.changed())
+            item.fail(NoRoom(self.no_room))
+            return
+        self.cache.keep(decided.touched)
+        if not (item.is_request and decided.is_empty):
+            item.decided = decided
+            self._unstored.update(event.originator_id for event in decided.commit.events)
+        elif not self._has_put_off(item, load):
+            item.finish(decided.answer)
+
+    def _has_put_off(self, item: Item, load: Loaded) -> bool:
+        """Put a request off where its answer would rest on what may still come to nothing."""
+        rests = not self._unstored.isdisjoint(load.asked)
+        if rests:
+            self.put_off.append(item)
+        return rests
 
     def _refuse(self, item: Item, error: Exception, load: Loaded) -> None:
         if not item.is_request:
@@ -103,7 +124,7 @@ class Decisions:
             # Nothing is refused on the ground of what was loaded for an earlier batch.
             self.cache.forget(stale)
             raise NotLoaded(stale)
-        else:
+        elif not self._has_put_off(item, load):
             item.fail(error)
 
     async def _load(self, streams: Iterable[UUID]) -> None:

@@ -34,6 +34,7 @@ DECLARE
   at timestamptz;
   life int;
   o_position bigint[];
+  cleared text[] := array_remove(c_clears, NULL);
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('stagepost.append'));
   at := clock_timestamp();
@@ -92,9 +93,9 @@ BEGIN
   IF array_remove(o_lane, NULL) <> '{}' THEN
     INSERT INTO calls (position, channel, lane, due_at)
     SELECT o.position, o.channel, o.lane, at FROM unnest(o_position, o_channel, o_lane) o(position, channel, lane)
-     WHERE o.channel <> 'broker' AND o.position IS NOT NULL AND NOT EXISTS (
+     WHERE o.channel <> 'broker' AND o.position IS NOT NULL AND (true = ANY (o_supersedes) AND EXISTS (
        SELECT FROM unnest(o_position, o_lane, o_supersedes) later(position, lane, supersedes)
-        WHERE later.supersedes AND later.lane = o.lane AND later.position > o.position);
+        WHERE later.supersedes AND later.lane = o.lane AND later.position > o.position)) IS NOT TRUE;
   END IF;
 
   IF array_remove(c_call, NULL) <> '{}' THEN
@@ -110,7 +111,7 @@ BEGIN
     DELETE FROM timers USING unnest(c_id, c_kind) WITH ORDINALITY c(id, kind, n)
      WHERE c.kind = 'timer' AND timer_id = c.id AND outcomes[c.n] = 0;
   END IF;
-  IF array_remove(c_clears, NULL) <> '{}' THEN
+  IF cleared <> '{}' THEN
     DELETE FROM timers USING unnest(c_clears) WITH ORDINALITY c(key, n)
      WHERE timers.key = c.key AND outcomes[c.n] = 0;
   END IF;
@@ -120,7 +121,7 @@ BEGIN
            at + make_interval(secs => t.delay)
       FROM unnest(t_c, t_id, t_type, t_version, t_key, t_body, t_delay)
            t(c, id, type, version, key, body, delay)
-     WHERE outcomes[t.c] = 0 AND (t.key = ANY (c_clears) AND EXISTS (
+     WHERE outcomes[t.c] = 0 AND (t.key = ANY (cleared) AND EXISTS (
        SELECT FROM unnest(c_clears) WITH ORDINALITY c(key, n)
         WHERE c.key = t.key AND c.n >= t.c AND outcomes[c.n] = 0)) IS NOT TRUE
     ON CONFLICT DO NOTHING;
@@ -177,8 +178,10 @@ BEGIN
        WHERE s.originator_id = e.id ORDER BY s.originator_version DESC LIMIT 1), 0)
   ) OR (SELECT count(*) <> count(DISTINCT c.id) FROM unnest(c_id) WITH ORDINALITY c(id, n) WHERE result[c.n] = 0)
     OR (SELECT count(*) <> count(DISTINCT i.key) FROM unnest(i_c, i_key) i(c, key) WHERE result[i.c] = 0)
-    OR (SELECT count(c.call) <> count(DISTINCT c.call) OR (count(c.call) > 0 AND true = ANY (o_supersedes))
-          FROM unnest(c_call) c(call))
+    OR (SELECT count(c.call) <> count(DISTINCT c.call) FROM unnest(c_call) c(call))
+    OR (true = ANY (o_supersedes) AND EXISTS (
+      SELECT FROM unnest(o_lane, o_supersedes) o(lane, supersedes) JOIN calls USING (lane)
+       WHERE o.supersedes AND calls.position = ANY (c_call)))
   THEN
     RETURN append_one_by_one(result, c_id, c_key, c_call, e_c, e_id, e_version, e_topic, i_c, i_key,
                              o_c, o_lane, o_supersedes);
