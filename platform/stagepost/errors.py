@@ -140,7 +140,7 @@ class OutcomeUnknown(StoreError):
 
 
 class Fenced(StoreError):
-    """The lease has passed to another instance. Nothing was written."""
+    """The lease has passed on, or the database was set back. Nothing was written."""
 
 
 class StoreUnavailable(StoreError):

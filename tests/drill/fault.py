@@ -28,7 +28,7 @@ class Struck:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fault:
     """One fault of the catalogue.
 
@@ -38,7 +38,8 @@ class Fault:
     reach: the longest time in which no order may end, in all and since what was gone is back.
     It falls on a shop in which each service runs in so many `instances`.
     `broken` names the promises that nobody can keep under this fault, and why; whatever it names
-    is reported, and does not fail the drill.
+    is reported, and does not fail the drill. `waits` says why orders may be left that wait for a
+    person; without it none may.
     """
 
     name: str
@@ -48,3 +49,4 @@ class Fault:
     after_back: float | None = None
     instances: int = 1
     broken: Mapping[str, str] = field(default_factory=dict)
+    waits: str = ""

@@ -55,6 +55,7 @@ def set_back(service: str, *, restarted: bool) -> Fault:
         strike,
         seconds=SECONDS[service],
         broken=BROKEN.get(service, {}),
+        waits="what they were answered before was never asked in the second life",
     )
 
 

@@ -102,13 +102,13 @@ class Load:
         self.window, self.calm = window, False
         return window
 
-    async def until_accepted(self, window: Window) -> None:
+    async def until_accepted(self, window: Window) -> list[str]:
         """Wait until every order of a window is accepted, and its customers have said it all.
 
-        Raises:
-            NotHeard: one was not.
+        Returns what was asked again and again, and was not answered as it must be.
         """
-        await asyncio.gather(*window.tasks)
+        ends = await asyncio.gather(*window.tasks, return_exceptions=True)
+        return [str(end) for end in ends if end is not None]
 
     async def _flow(self) -> None:
         due = time.monotonic()

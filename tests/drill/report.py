@@ -18,7 +18,8 @@ from tests.drill.fault import Fault
 class Injection:
     """One fault that was done once. Times in seconds; `at` since 1970.
 
-    `failures` is what went wrong beside promises: not fired, never back, never quiet.
+    `failures` is what went wrong beside promises: not fired, never back, never quiet; `waiting`
+    counts orders that a person must look after.
     """
 
     fault: Fault
@@ -29,6 +30,7 @@ class Injection:
     after_back: float | None
     findings: Mapping[str, Finding]
     failures: Sequence[str] = ()
+    waiting: int = 0
     answers: Mapping[str, int] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
 
@@ -100,6 +102,7 @@ class Line:
                 name: {"why": fault.broken[name], "found": found}
                 for name, found in _merged(i.excused for i in self.injections).items()
             },
+            "orders_that_wait_for_a_person": sum(i.waiting for i in self.injections),
             "failures": [failure for i in self.injections for failure in i.failures],
             "proofs": [i.proof for i in self.injections],
         }
@@ -156,6 +159,9 @@ def told(injection: Injection) -> str:
         parts.append(f"{injection.after_back:.1f} s after it was back")
     if injection.is_slow:
         parts.append("SLOW")
+    if injection.waiting:
+        parts.append(f"{injection.waiting} of {injection.orders} orders wait for a person")
+    parts += [f"not {name}: {found}" for name, found in injection.excused.items()]
     parts += [f"BROKEN {name}: {found}" for name, found in injection.broken.items()]
     parts += [f"FAILED {failure}" for failure in injection.failures]
     return f"{injection.fault.name}: {', '.join(parts)}"
@@ -196,6 +202,8 @@ def _verdict_on(line: Line) -> Text:
             text.append(f"FAILED {failure} ", "bold red")
         for name in injection.excused:
             text.append(f"; not {name}: {injection.fault.broken[name]}", "yellow")
+        if injection.waiting:
+            text.append(f"; {injection.waiting} orders wait: {injection.fault.waits}", "yellow")
     if any(i.is_slow for i in line.injections):
         text.append("; slower than it should be", "yellow")
     return text

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -14,7 +15,7 @@ import aiohttp
 
 from tests.drill.audit import WindowAudit
 from tests.drill.fault import Fault, NotFired, Struck
-from tests.drill.load import Load, NotHeard, Window
+from tests.drill.load import Load, Window
 from tests.drill.report import Injection, told
 from tests.drill.site import Site
 from tests.drill.stack import DrillStack
@@ -33,10 +34,25 @@ TAIL = 0.3
 STRIKE = 60.0
 """Seconds in which a fault must have been done, and what it took away be back."""
 
-QUIET = 45.0
-"""Seconds in which a window's last order must have ended, and its last message have arrived."""
+STILL, GIVEN_UP = 20.0, 6.0
+"""Seconds without any change after which nobody waits for a window to become quiet any longer; the
+second where orders may be left that wait for a person."""
 
 LOOK = 0.1
+
+
+@dataclass
+class Attempt:
+    """A fault that is being done, in its window; `marks` say where the logs stood when it began."""
+
+    number: int
+    fault: Fault
+    window: Window
+    marks: Mapping[str, int]
+    at: float = 0.0
+    struck: Struck | None = None
+    failures: list[str] = field(default_factory=list)
+    waiting: int = 0
 
 
 class Drill:
@@ -58,25 +74,27 @@ class Drill:
             for number, fault in enumerate(plan):
                 await self._stack.scale(fault.instances)
                 await asyncio.sleep(LEAD)
-                site = Site(self._stack, self._load, Random(f"{self._seed}/{number}"), http)
-                self._note(number, fault, "strikes")
-                struck_at, struck, failures = await self._strike(fault, site)
-                self._note(number, fault, struck.proof if struck else failures[0])
+                attempt = Attempt(number, fault, window, marks)
+                dice = Random(f"{self._seed}/{number}")
+                await self._strike(attempt, Site(self._stack, self._load, dice, http))
                 await asyncio.sleep(TAIL)
-                following = await self._open()
-                self._note(number, fault, f"{window.name} closed")
-                failures += await self._until_quiet(window, marks)
-                self._note(number, fault, "quiet")
-                injection = await self._judge(fault, window, struck_at, struck, failures)
-                self._note(number, fault, told(injection))
-                injections.append(injection)
-                tell(injection)
-                window, marks = following
+                window, marks = await self._open()
+                self._note(attempt, f"{attempt.window.name} is closed")
+                await self._until_quiet(attempt)
+                self._note(attempt, "all is quiet")
+                injections.append(await self._judge(attempt))
+                self._note(attempt, told(injections[-1]))
+                tell(injections[-1])
         return injections
 
-    def _note(self, number: int, fault: Fault, what: str) -> None:
+    def _note(self, attempt: Attempt, what: str) -> None:
         """Write down what really happened, and when."""
-        line = {"at": time.time(), "number": number, "fault": fault.name, "what": what}
+        line = {
+            "at": time.time(),
+            "number": attempt.number,
+            "fault": attempt.fault.name,
+            "what": what,
+        }
         with (self._stack.data / "logs" / "drill.jsonl").open("a") as log:
             log.write(f"{json.dumps(line)}\n")
 
@@ -84,54 +102,61 @@ class Drill:
         marks = await self._audit.marks()
         return await self._load.open_window(), marks
 
-    async def _strike(self, fault: Fault, site: Site) -> tuple[float, Struck | None, list[str]]:
+    async def _strike(self, attempt: Attempt, site: Site) -> None:
         self._load.calm = True
-        struck_at = time.time()
+        attempt.at = time.time()
+        self._note(attempt, "strikes")
         try:
             async with asyncio.timeout(STRIKE):
-                return struck_at, await fault.strike(site), []
+                attempt.struck = await attempt.fault.strike(site)
         except NotFired as error:
-            return struck_at, None, [f"not fired: {error}"]
+            attempt.failures.append(f"not fired: {error}")
         except TimeoutError:
-            return struck_at, None, ["what was hit did not come back"]
+            attempt.failures.append("what was hit did not come back")
+        self._note(attempt, attempt.struck.proof if attempt.struck else attempt.failures[-1])
 
-    async def _until_quiet(self, window: Window, marks: Mapping[str, int]) -> list[str]:
-        """Wait for the window's orders and all they caused; return what did not happen."""
-        try:
-            await self._load.until_accepted(window)
-        except NotHeard as error:
-            return [str(error)]
-        await self._audit.look_at(window, marks)
-        deadline = time.monotonic() + QUIET
-        while await self._audit.ended() < len(window.accepted) or await self._audit.under_way():
-            if time.monotonic() > deadline:
-                waiting = "; ".join(await self._audit.waiting())
-                return [f"never quiet: {await self._audit.under_way()} under way; {waiting}"]
+    async def _until_quiet(self, attempt: Attempt) -> None:
+        """Wait for the window's orders, and for all that they caused."""
+        window, fault = attempt.window, attempt.fault
+        unheard = await self._load.until_accepted(window)
+        if not window.accepted:
+            attempt.failures.append("no order came in all this time")
+        if unheard and not fault.waits:
+            attempt.failures.append(f"{len(unheard)} customers were not heard: {unheard[0]}")
+        await self._audit.look_at(window, attempt.marks)
+        stood: tuple[int, dict[str, int]] | None = None
+        moved = time.monotonic()
+        while (stands := await self._stands()) != (len(window.accepted), {}):
+            if stands != stood:
+                stood, moved = stands, time.monotonic()
+            elif time.monotonic() - moved > (GIVEN_UP if fault.waits else STILL):
+                attempt.waiting = len(window.accepted) - stands[0]
+                if not fault.waits:
+                    orders = "; ".join(await self._audit.waiting())
+                    attempt.failures.append(f"never quiet: {stands[1]} under way; {orders}")
+                return
             await asyncio.sleep(LOOK)
-        return []
 
-    async def _judge(
-        self,
-        fault: Fault,
-        window: Window,
-        struck_at: float,
-        struck: Struck | None,
-        failures: list[str],
-    ) -> Injection:
+    async def _stands(self) -> tuple[int, dict[str, int]]:
+        return await self._audit.ended(), await self._audit.under_way()
+
+    async def _judge(self, attempt: Attempt) -> Injection:
+        window, struck = attempt.window, attempt.struck
         findings = await self._audit.check(window.accepted)
         ends = await self._audit.ends()
         if wrong := window.answers["500"]:
-            failures.append(f"{wrong} requests were answered 500")
+            attempt.failures.append(f"{wrong} requests were answered 500")
         back_at = struck.back_at if struck else None
         return Injection(
-            fault=fault,
-            at=struck_at,
+            fault=attempt.fault,
+            at=attempt.at,
             orders=len(window.accepted),
             proof=struck.proof if struck else "",
-            standstill=standstill(ends, struck_at),
+            standstill=standstill(ends, attempt.at),
             after_back=None if back_at is None else first_after(ends, back_at),
             findings=findings,
-            failures=failures,
+            failures=attempt.failures,
+            waiting=attempt.waiting,
             answers=dict(window.answers),
             figures=dict(struck.figures) if struck else {},
         )

@@ -109,3 +109,16 @@ async def test_a_call_is_made_until_it_is_answered_always_under_one_key(
         assert found.heard == 1
     assert len(world.announcements) == 3
     assert len({key for _, key in world.announcements}) == 1
+
+
+async def test_what_is_decided_again_has_the_same_id_unless_it_is_decided_otherwise() -> None:
+    first, again, otherwise = World(), World(), World()
+    sent = first.next_command("a", 1)
+    refused = replace(sent, body=encode(Count(caller="client", reference="a", name="a", by=-1)))
+    for world, command in ((first, sent), (again, sent), (otherwise, refused)):
+        async with world.running():
+            await world.put(command)
+            await world.until_handled(command)
+    ids = [(await world.store.outbox(0, 1))[0].id for world in (first, again, otherwise)]
+    assert ids[0] == ids[1]
+    assert ids[0] != ids[2]

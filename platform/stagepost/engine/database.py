@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -75,14 +76,21 @@ async def acquire(pool: Pool) -> PooledConnection:
         raise StoreUnavailable(f"the database cannot be reached: {error}") from error
 
 
-async def fetch(pool: Pool, statement: str, *args: Any) -> list[asyncpg.Record]:
-    """Run a statement and return its rows.
+async def fetch(
+    pool: Pool,
+    statement: str,
+    *args: Any,
+    first: Callable[[PooledConnection], Awaitable[None]] | None = None,
+) -> list[asyncpg.Record]:
+    """Run a statement and return its rows; `first` may look at the connection before.
 
     Raises:
         StoreUnavailable: the database cannot be reached, or cannot do it now.
     """
     connection = await acquire(pool)
     try:
+        if first is not None:
+            await first(connection)
         return await connection.fetch(statement, *args)
     except UNREACHABLE as error:
         raise StoreUnavailable(f"the database cannot be reached: {error}") from error

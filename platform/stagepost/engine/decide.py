@@ -166,7 +166,8 @@ class Decider:
         outgoing: list[Outgoing] = []
         timers: list[TimerSet] = []
         for ordinal, message in enumerate(sends):
-            name = derived(cause.id, f"{self._service.name}/{ordinal}")
+            # With its type: what is decided otherwise the second time must not pass for the first.
+            name = derived(cause.id, f"{self._service.name}/{ordinal}/{message.TYPE}")
             if isinstance(message, Timer):
                 timers.append(self._timer(name, message))
             else:

@@ -159,6 +159,7 @@ class Desk:
         """From now on handle messages too, moving these cursors, under this lease."""
         self._lease = lease
         self._cursors = {cursor.id: cursor for cursor in cursors}
+        self._decisions.cache.clear()
         self._decisions.parked = set(parked)
         self.fenced.clear()
 

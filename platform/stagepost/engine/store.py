@@ -282,7 +282,8 @@ class Store(Protocol):
         one that does not stand where the batch believes is left alone.
 
         Raises:
-            Fenced: the lease has passed on. Nothing was written.
+            Fenced: the lease has passed on; or the database was set back, and what it had confirmed
+                is gone. Nothing was written.
             OutcomeUnknown: ask again with the same batch.
             StoreUnavailable: nothing was written.
         """
@@ -345,7 +346,11 @@ class Store(Protocol):
         ...
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
-        """Hold the lease for longer, under its epoch; False where it has passed on."""
+        """Hold the lease for longer, under its epoch; False where it has passed on.
+
+        Raises:
+            Fenced: the database was set back, and what it had confirmed is gone.
+        """
         ...
 
     async def drop_lease(self, lease: Lease) -> None:

@@ -14,6 +14,7 @@ from stagepost.engine.database import (
     SQL,
     UNREACHABLE,
     Pool,
+    PooledConnection,
     acquire,
     fetch,
     is_passing,
@@ -49,6 +50,9 @@ class PostgresStore:
     def __init__(self, pool: Pool, service: str) -> None:
         self._pool = pool
         self._service = service
+        self._kept: UUID | None = None
+        self._backends: set[int] = set()
+        self._set_back = False
 
     @classmethod
     async def connect(cls, dsn: str, service: str) -> Self:
@@ -65,6 +69,9 @@ class PostgresStore:
     async def append(self, batch: Batch) -> Appended:
         connection = await acquire(self._pool)
         try:
+            await self._recognise(connection)
+            if batch.lease is not None:
+                self._refuse_former_life()
             row = await connection.fetchrow(_STATEMENTS["append"], *arrays_of(batch))
         except UNREACHABLE as error:
             raise OutcomeUnknown(f"the connection was cut in mid-append: {error}") from error
@@ -77,11 +84,29 @@ class PostgresStore:
         finally:
             await self._pool.release(connection)
         assert row is not None
-        return Appended(
-            [_OUTCOMES[n] for n in row["outcomes"]],
-            row["positions"],
-            _responses(batch, row),
-        )
+        outcomes = [_OUTCOMES[n] for n in row["outcomes"]]
+        for commit, outcome in zip(batch.commits, outcomes, strict=True):
+            if outcome is Outcome.KEPT:
+                self._kept = commit.cause.id
+        return Appended(outcomes, row["positions"], _responses(batch, row))
+
+    async def _recognise(self, connection: PooledConnection) -> None:
+        """Make sure that a new connection leads to a database that has what was confirmed to us.
+
+        Raises:
+            Fenced: it was set back. Whoever leads must begin anew, with a new lease.
+        """
+        backend = connection.get_server_pid()
+        if backend in self._backends:
+            return
+        if self._kept and not await connection.fetchval(_STATEMENTS["is_kept"], self._kept):
+            self._kept, self._set_back = None, True
+            self._refuse_former_life()
+        self._backends.add(backend)
+
+    def _refuse_former_life(self) -> None:
+        if self._set_back:
+            raise Fenced("the database was set back: what it had confirmed is not there")
 
     async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
         found: dict[UUID, list[StoredEvent]] = {}
@@ -164,10 +189,15 @@ class PostgresStore:
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         rows = await self._fetch("take_lease", name, holder, seconds)
-        return Lease(name, holder, rows[0]["epoch"]) if rows else None
+        if not rows:
+            return None
+        self._set_back = False
+        return Lease(name, holder, rows[0]["epoch"])
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
-        return bool(await self._fetch("renew_lease", lease.name, lease.epoch, seconds))
+        renew = (_STATEMENTS["renew_lease"], lease.name, lease.epoch, seconds)
+        self._refuse_former_life()
+        return bool(await fetch(self._pool, *renew, first=self._recognise))
 
     async def drop_lease(self, lease: Lease) -> None:
         await self._fetch("drop_lease", lease.name, lease.epoch)

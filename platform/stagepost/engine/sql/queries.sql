@@ -6,6 +6,10 @@ SELECT * FROM append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,
   $24,$25,$26,$27,$28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46,$47,$48,
   $49,$50,$51,$52,$53,$54,$55,$56,$57,$58)
 
+-- name: is_kept
+-- Is what was confirmed to be stored still there?
+SELECT EXISTS (SELECT FROM inbox WHERE message_id = $1)
+
 -- name: load
 -- All events of several streams, so that a whole batch loads in one round trip.
 SELECT originator_id, originator_version, topic, state FROM stored_events

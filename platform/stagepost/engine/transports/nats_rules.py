@@ -78,7 +78,9 @@ async def provision(url: str, services: Sequence[Service]) -> None:
         TransportUnavailable: the broker cannot be reached, or refuses.
     """
     try:
-        client = await nats.connect(url, connect_timeout=5, max_reconnect_attempts=2)
+        client = await nats.connect(
+            url, connect_timeout=5, max_reconnect_attempts=2, error_cb=_raised_anyway
+        )
     except (OSError, TimeoutError, NatsError) as error:
         raise TransportUnavailable(f"cannot connect to the broker: {error!r}") from error
     try:
@@ -122,3 +124,7 @@ def _subject(source: Service, message: type[Message]) -> str:
     if issubclass(message, Command):
         return f"{source.name}.command.{message.OWNER}.{message.__name__}"
     return f"{source.name}.event.{message.__name__}"
+
+
+async def _raised_anyway(_: Exception) -> None:
+    """Say nothing: the library would print each failed try, with its trace."""
