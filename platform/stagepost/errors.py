@@ -5,6 +5,7 @@ StagepostError
         NotFound
         Conflict
         Unprocessable
+    NoRoom                      new work is turned away for now, so that what was accepted can end
     BadMessage                  a message that cannot be handled; it is parked with its key
         UnknownMessage
         UnknownVersion
@@ -67,6 +68,10 @@ class Unprocessable(Refused):
 
     status = 422
     title = "The request cannot be carried out"
+
+
+class NoRoom(StagepostError):
+    """There is no room for new work. Nothing was changed; ask again later."""
 
 
 class BadMessage(StagepostError):

@@ -30,6 +30,7 @@ from stagepost import (
 from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.clock import SystemClock
 from stagepost.engine.ids import SeededIds
+from stagepost.engine.room import Room
 from stagepost.engine.runtime import Instance
 from stagepost.engine.service import Service
 from stagepost.engine.store import Envelope, Lease
@@ -200,6 +201,7 @@ class World:
         self.failures = 0
         self.delays: dict[str, float] = {}
         self.lease_seconds = 0.6
+        self.room = Room()
         self._position = 0
 
     async def announce(self, body: bytes, key: str) -> Reply:
@@ -222,6 +224,7 @@ class World:
             metrics=Metrics(self.service.name),
             delays=self.delays,
             lease_seconds=self.lease_seconds,
+            room=self.room,
         )
 
     @asynccontextmanager

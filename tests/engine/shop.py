@@ -29,7 +29,7 @@ from stagepost.engine.web import (
     problems,
 )
 from stagepost.engine.web.problems import PROBLEM_JSON
-from stagepost.errors import Conflict, NotFound, OutcomeUnknown, Refused, StoreUnavailable
+from stagepost.errors import Conflict, NoRoom, NotFound, OutcomeUnknown, Refused, StoreUnavailable
 from stagepost.messages import Id, Text
 
 
@@ -49,6 +49,7 @@ RAISED: dict[str, Exception] = {
     "taken": Conflict("line 2 is taken", pointer="/lines/1"),
     "other": Refused("not like this"),
     "bug": RuntimeError("a secret of the house"),
+    "full": NoRoom("the disk has 3 MiB left"),
     "down": StoreUnavailable("password=secret"),
     "cut": OutcomeUnknown("connection cut"),
 }

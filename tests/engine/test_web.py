@@ -163,6 +163,15 @@ async def test_a_refusal_points_to_the_field_at_fault(client: httpx.AsyncClient)
     assert fields(await client.get("/baskets/taken")) == [("body", "/lines/1")]
 
 
+async def test_who_is_turned_away_for_want_of_room_is_told_why_and_when_to_come_back(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.get("/baskets/full")
+    assert problem_of(answer)["status"] == 503
+    assert problem_of(answer)["detail"] == "the disk has 3 MiB left"
+    assert answer.headers["retry-after"] == "5"
+
+
 @pytest.mark.parametrize("name", ["down", "cut"])
 async def test_what_cannot_be_reached_is_to_be_tried_again(
     client: httpx.AsyncClient, name: str

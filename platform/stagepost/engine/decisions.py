@@ -15,7 +15,7 @@ from stagepost.engine.cache import Cache, Loadable
 from stagepost.engine.decide import Decider, Loaded, NotLoaded
 from stagepost.engine.items import Item
 from stagepost.engine.store import Store
-from stagepost.errors import OutcomeUnknown, Refused, StoreUnavailable, UnreadableStream
+from stagepost.errors import NoRoom, OutcomeUnknown, Refused, StoreUnavailable, UnreadableStream
 from stagepost.messages import decode
 
 A = TypeVar("A", bound=Aggregate)
@@ -33,6 +33,8 @@ class Decisions:
         self.cache = Cache()
         self.parked: set[str] = set()
         """Keys whose messages wait for a person."""
+        self.no_room: str | None = None
+        """Why new work is turned away, while it is."""
         self._parking: set[str] = set()
         """Keys of which this batch parks a message."""
 
@@ -82,6 +84,11 @@ class Decisions:
         except Exception as error:  # noqa: BLE001  # any fault parks its message, or fails its request
             self.cache.forget(load.changed())
             self._refuse(item, error, load)
+            return
+        if item.is_request and self.no_room and not item.decided.is_empty:
+            self.cache.forget(load.changed())
+            item.decided = None
+            item.fail(NoRoom(self.no_room))
             return
         self.cache.keep(item.decided.touched)
         if item.is_request and item.decided.is_empty:

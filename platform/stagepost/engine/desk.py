@@ -34,13 +34,16 @@ from stagepost.engine.store import (
     Store,
 )
 from stagepost.engine.telemetry import Metrics
-from stagepost.errors import Fenced, OutcomeUnknown, StoreError, Unprocessable
+from stagepost.errors import Fenced, NoRoom, OutcomeUnknown, StoreError, Unprocessable
 from stagepost.messages import Request
 
 A = TypeVar("A", bound=Aggregate)
 
 MAX_BATCH = 256
 """Messages in one transaction at most: beyond that a batch gains nothing and waits longer."""
+
+MAX_WAITING = 4096
+"""Requests that may lie on the desk: who asks beyond that is turned away at once."""
 
 REQUEST_SECONDS = 10.0
 """How long somebody who asks over HTTP waits at most; then the outcome is unknown to them."""
@@ -83,8 +86,11 @@ class Desk:
 
         Raises:
             Refused: it cannot be granted; `Unprocessable` where the key belongs to another request.
+            NoRoom: it would change something, and there is no room for new work.
             OutcomeUnknown: not known within the time limit; ask again under the same key.
         """
+        if len(self._waiting) >= MAX_WAITING:
+            raise NoRoom(f"{MAX_WAITING:,} requests wait already")
         if idempotency_key is not None:
             return await self._request_once(request, idempotency_key, fingerprint)
         return await self._ask(request_item(request, self._ids.new(), self._service))
@@ -137,6 +143,15 @@ class Desk:
         """Lay a message on the desk. Its `done` gets the answer, or the fault that kept it away."""
         self._waiting.append(item)
         self.wake.set()
+
+    @property
+    def no_room(self) -> str | None:
+        """Why requests that would change something are turned away, while they are."""
+        return self._decisions.no_room
+
+    @no_room.setter
+    def no_room(self, lacking: str | None) -> None:
+        self._decisions.no_room = lacking
 
     # What the holder of the lease gives it.
 

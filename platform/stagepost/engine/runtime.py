@@ -19,6 +19,7 @@ from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item
 from stagepost.engine.redriver import Redriver
 from stagepost.engine.relay import Relay
+from stagepost.engine.room import LOOK_SECONDS, Room
 from stagepost.engine.service import Service
 from stagepost.engine.store import LEASE, CursorId, Lease, Store
 from stagepost.engine.telemetry import Metrics
@@ -61,6 +62,7 @@ class Instance:
         metrics: Metrics,
         delays: Mapping[str, float],
         lease_seconds: float,
+        room: Room = Room(),  # noqa: B008  # frozen
     ) -> None:
         self.service = service
         self.metrics = metrics
@@ -76,6 +78,7 @@ class Instance:
         self._transport = transport
         self._calls = calls
         self._lease_seconds = lease_seconds
+        self._room = room
         self._subscription: Subscription | None = None
         self._leads = False
         self._free = asyncio.Event()
@@ -84,6 +87,7 @@ class Instance:
         """Work until cancelled; then let what is under way end, and give the lease back."""
         desk = asyncio.create_task(self._forever("desk", self._work_desk))
         hearing = asyncio.create_task(self._forever("words", self._hear))
+        measuring = asyncio.create_task(self._forever("room", self._keep_room))
         try:
             await self._lead_whenever_possible()
         finally:
@@ -92,6 +96,19 @@ class Instance:
                     await self.desk.drain()
             desk.cancel()
             hearing.cancel()
+            measuring.cancel()
+
+    async def _keep_room(self) -> None:
+        """Turn new requests away while there is no room for what follows from them."""
+        before: str | None = None
+        while True:
+            lacking = await self._room.lacking(self._store)
+            if (lacking is None) != (before is None):
+                log.warning("new requests are taken again" if before else lacking)
+            before = lacking
+            self.desk.no_room = lacking
+            self.metrics.has_room.set(lacking is None)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _work_desk(self) -> None:
         try:

@@ -15,6 +15,7 @@ from stagepost.engine.database import Pool, Queries, open_pool, read_statements
 from stagepost.engine.discovery import find, find_services
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.migrations import check_schema
+from stagepost.engine.room import Room
 from stagepost.engine.runtime import Instance, stop_on_signals
 from stagepost.engine.service import Service
 from stagepost.engine.settings import Settings
@@ -23,7 +24,7 @@ from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics, configure_logging
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.web import Probe, Server, http_server, make_app
-from stagepost.errors import BadSettings, StoreUnavailable, TransportUnavailable
+from stagepost.errors import BadSettings, NoRoom, StoreUnavailable, TransportUnavailable
 
 START_SECONDS = 10.0
 """How long a service waits for its database when it starts."""
@@ -124,6 +125,7 @@ async def _open_world(
         metrics=Metrics(service.name),
         delays=settings.timers,
         lease_seconds=settings.lease_seconds,
+        room=Room(settings.backlog_limit, settings.disk, settings.disk_floor),
     )
     app = make_app(
         service,
@@ -131,7 +133,7 @@ async def _open_world(
         queries=Queries(pool, service.sql / "queries.sql"),
         store=store,
         ids=ids,
-        probes=_probes(store, pool, service, transport),
+        probes=_probes(store, pool, service, transport, instance),
         registry=instance.metrics.registry,
     )
     host, port = listening.getsockname()[:2]
@@ -144,7 +146,11 @@ async def _open_world(
 
 
 def _probes(
-    store: PostgresStore, pool: Pool, service: Service, transport: NatsTransport
+    store: PostgresStore,
+    pool: Pool,
+    service: Service,
+    transport: NatsTransport,
+    instance: Instance,
 ) -> list[Probe]:
     async def broker() -> None:
         if not transport.connected:
@@ -153,7 +159,12 @@ def _probes(
     async def schema() -> None:
         await check_schema(pool, service.sql)
 
+    async def room() -> None:
+        if instance.desk.no_room is not None:
+            raise NoRoom(instance.desk.no_room)
+
     return [
+        Probe("room", room, vital=False),
         Probe("database", store.incarnation, vital=True),
         Probe("schema", schema, vital=True),
         Probe("broker", broker, vital=False),

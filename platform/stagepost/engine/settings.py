@@ -7,7 +7,7 @@ import socket
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import DirectoryPath, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
@@ -67,6 +67,19 @@ class Settings(BaseSettings):
         gt=0.1,
         le=300,
         description="How long an instance holds the lease without renewing it.",
+    )
+    backlog_limit: int = Field(
+        default=100_000,
+        ge=1,
+        description="Messages that may wait for the broker; with more, new requests are refused.",
+    )
+    disk: DirectoryPath | None = Field(
+        default=None,
+        description="Folder on the disk that holds the data, where this machine has it: when that"
+        " disk is nearly full, new requests are refused.",
+    )
+    disk_floor: int = Field(
+        default=256 << 20, ge=0, description="Bytes of that disk to keep for what was accepted."
     )
     log_level: str = Field(
         default="INFO",

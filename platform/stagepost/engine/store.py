@@ -384,6 +384,10 @@ class Store(Protocol):
         """Return what was sent and handled after a position, of one key or of all."""
         ...
 
+    async def unpublished(self, limit: int) -> int:
+        """Return how many messages wait for the broker; no more than `limit` are counted."""
+        ...
+
     async def backlog(self) -> dict[str, float]:
         """Return how much waits: outbox_pending, calls_pending, timers_pending, dead_letters."""
         ...

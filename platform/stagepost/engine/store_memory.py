@@ -287,10 +287,13 @@ class MemoryStore(MemoryLeases):
         entries = self._journal if key is None else [e for e in self._journal if e.key == key]
         return page(entries, lambda entry: entry.position, after, limit)
 
-    async def backlog(self) -> dict[str, float]:
+    async def unpublished(self, limit: int) -> int:
         relayed = max((c.at for i, c in self._cursors.items() if i.reader == "relay"), default=0)
+        return min(limit, sum(1 for message in self._outbox if message.position > relayed))
+
+    async def backlog(self) -> dict[str, float]:
         return {
-            "outbox_pending": sum(1 for message in self._outbox if message.position > relayed),
+            "outbox_pending": await self.unpublished(len(self._outbox)),
             "calls_pending": len(self._calls),
             "timers_pending": len(self._timers),
             "dead_letters": len(self._letters.open()),

@@ -205,6 +205,9 @@ class PostgresStore:
         )
         return [JournalEntry(*row) for row in rows]
 
+    async def unpublished(self, limit: int) -> int:
+        return int((await self._fetch("unpublished", limit))[0][0])
+
     async def backlog(self) -> dict[str, float]:
         row = (await self._fetch("backlog"))[0]
         return {name: float(value) for name, value in row.items()}

@@ -57,6 +57,8 @@ class Metrics:
             "publish_seconds", "Time until the broker confirmed a chunk.", _SECONDS
         )
         self.leader = gauge("leader", "1 where this instance holds the lease.")
+        self.has_room = gauge("room", "1 while there is room for new work, 0 while it is refused.")
+        self.has_room.set(1)
         self.broker_connected = gauge("broker_connected", "1 where the broker can be reached.")
         self.outbox_pending = gauge(
             "outbox_pending_messages", "Messages in the outbox that are not yet published."

@@ -159,6 +159,12 @@ SELECT (SELECT count(*) FROM outbox WHERE channel = 'broker' AND position > coal
        (SELECT count(*) FROM timers) AS timers_pending,
        (SELECT count(*) FROM dead_letters WHERE state NOT IN ('done', 'discarded')) AS dead_letters
 
+-- name: unpublished
+-- Too many? The count ends where that is known.
+SELECT count(*) FROM (
+  SELECT FROM outbox WHERE channel = 'broker' AND position > coalesce(
+    (SELECT position FROM cursors WHERE reader = 'relay'), 0) LIMIT $1) waiting
+
 -- name: move_view
 -- A view's cursor, in the transaction of its rows.
 INSERT INTO cursors AS c VALUES ($1, 'stored_events', 0, 0, $3, 0)

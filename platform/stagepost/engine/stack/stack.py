@@ -250,6 +250,7 @@ class Stack:
             "STAGEPOST_NATS_URL": self.nats_url(name if service else None),
             "STAGEPOST_SOCKET_FD": str(descriptor),
             "STAGEPOST_CALLS": json.dumps(calls),
+            "STAGEPOST_DISK": str(self.data),
         } | ({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {})
 
     def nats_url(self, user: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from importlib.metadata import version
 from inspect import cleandoc
 from typing import Any, Literal, TypeAlias
@@ -24,6 +25,11 @@ from stagepost.engine.web.problems import problems
 from stagepost.errors import Misuse
 
 Schema: TypeAlias = dict[str, Any]
+_RETRY_AFTER: Schema = {
+    "description": "Seconds after which to ask again.",
+    "required": True,
+    "schema": {"type": "integer", "minimum": 0},
+}
 _Key: TypeAlias = tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]
 
 
@@ -159,6 +165,8 @@ def _responses(operation: Operation, schemas: dict[str, Schema]) -> Iterator[tup
     yield str(operation.handler.status_code), answer
     for status, spec in sorted(operation.refusals.items()):
         refusal: Schema = {"description": spec.description}
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            refusal["headers"] = {"Retry-After": _RETRY_AFTER}
         if spec.data_container is not None:
             media_type = str(getattr(spec.media_type, "value", spec.media_type))
             refusal["content"] = {media_type: {"schema": schemas[f"{operation.id} {status}"]}}

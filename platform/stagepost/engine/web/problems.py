@@ -20,11 +20,12 @@ from litestar.types import ExceptionHandlersMap
 from pydantic import BaseModel, ConfigDict, Field
 
 from stagepost.engine.ids import Ids
-from stagepost.errors import OutcomeUnknown, Refused, StoreUnavailable, TransportUnavailable
+from stagepost.errors import NoRoom, OutcomeUnknown, Refused, StoreUnavailable, TransportUnavailable
 
 PROBLEM_JSON = "application/problem+json"
 PROBLEMS_PAGE = "/docs/problems"
 RETRY = {"Retry-After": "1"}
+RETRY_LATER = {"Retry-After": "5"}
 INTERNAL = 500
 OUT_OF_REACH = "something that this service needs cannot be reached"
 OUTCOME_UNKNOWN = "the connection was lost: whether the request was stored is not known"
@@ -123,7 +124,8 @@ KINDS: Mapping[int, ProblemKind] = {
     503: ProblemKind(
         "unavailable",
         "The service is not available right now",
-        "Something that the service needs cannot be reached. Ask again after the time in the "
+        "Something that the service needs cannot be reached, or it has no room for new work, so "
+        "that what it accepted can be done; reading still works. Ask again after the time in the "
         "header Retry-After; a request that changes something with the same Idempotency-Key.",
     ),
 }
@@ -174,6 +176,7 @@ class Problems:
             ValidationException: self.unfit,
             Invalid: self.invalid,
             Refused: self.refused,
+            NoRoom: self.no_room,
             StoreUnavailable: self.unavailable,
             OutcomeUnknown: self.unavailable,
             TransportUnavailable: self.unavailable,
@@ -225,6 +228,9 @@ class Problems:
             error=str(error),
         )
         return respond(problem, RETRY)
+
+    def no_room(self, _: AnyRequest, error: NoRoom) -> Response[Problem]:
+        return respond(self.of(503, str(error)), RETRY_LATER)
 
     def bug(self, request: AnyRequest, error: Exception) -> Response[Problem]:
         problem = self.of(INTERNAL, "the log of the service says why, under this instance")
