@@ -37,6 +37,8 @@ class Decisions:
         """Why new work is turned away, while it is."""
         self._parking: set[str] = set()
         """Keys of which this batch parks a message."""
+        self._unstored: set[UUID] = set()
+        """Streams that this batch has changed: what rests on them is not yet true."""
 
     async def decide(self, items: Sequence[Item]) -> list[Item]:
         """Decide about each; return those with something to commit, in the order of deciding.
@@ -48,6 +50,7 @@ class Decisions:
         decided: list[Item] = []
         waiting = items
         self._parking.clear()
+        self._unstored.clear()
         while waiting:
             missing: set[UUID] = set()
             blocked: set[str] = set()
@@ -91,7 +94,8 @@ class Decisions:
             item.fail(NoRoom(self.no_room))
             return
         self.cache.keep(item.decided.touched)
-        if item.is_request and item.decided.is_empty:
+        self._unstored.update(event.originator_id for event in item.decided.commit.events)
+        if item.is_request and item.decided.is_empty and self._unstored.isdisjoint(load.asked):
             item.finish(item.decided.answer)
             item.decided = None
 
