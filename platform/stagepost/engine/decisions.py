@@ -37,7 +37,7 @@ class Decisions:
         """Why new work is turned away, while it is."""
         self._parking: set[str] = set()
         """Keys of which this batch parks a message."""
-        self._unstored: set[UUID] = set()
+        self._unstored: set[UUID | str] = set()
         """Streams that this batch has changed: what rests on them is not yet true."""
 
     async def decide(self, items: Sequence[Item]) -> list[Item]:
