@@ -5,7 +5,7 @@
 # make up       runs the stack until Ctrl-C
 #
 # Options: make demo ORDERS=2000 SEED=7 BOOK=path STOCK=unlimited|listed PACE=serial JSON=1
-#          make bench ORDERS=5000 ONLY=sustained JSON=1
+#          make bench SOAK=1 ORDERS=5000 ONLY=sustained,dbos JSON=1
 #          make drill SEED=7 LONG=1 ONLY='kill -9, broker' JSON=1
 #          make up DATA=dir INSTANCES=2
 #          make ... PYTHON=python3.12

@@ -68,4 +68,4 @@ def _backend(pid: int) -> str:
         return "postgres"
     # postgres: USER DATABASE ... | postgres: checkpointer | postgres: io worker 0
     of_a_client = len(title) > 2 and "[local]" in title
-    return f"postgres {title[2] if of_a_client else ' '.join(title[1:])}"
+    return f"postgres {title[2] if of_a_client else ' '.join(title[1:])}".strip()
