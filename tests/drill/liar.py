@@ -93,10 +93,14 @@ class Liar:
             if name in request.headers
         }
         url = f"{self._world}/{request.match_info['path']}"
-        async with self._session.post(url, data=await request.read(), headers=headers) as answer:
-            if answer.status != web.HTTPOk.status_code:
-                raise web.HTTPBadGateway(text=await answer.text())
-            return await answer.read()
+        asked = await request.read()
+        try:
+            async with self._session.post(url, data=asked, headers=headers) as answer:
+                if answer.status != web.HTTPOk.status_code:
+                    raise web.HTTPBadGateway(text=await answer.text())
+                return await answer.read()
+        except aiohttp.ClientError as error:
+            raise web.HTTPBadGateway(text=f"the world did not answer: {error!r}") from error
 
 
 async def _pour(request: web.Request) -> web.StreamResponse:
