@@ -11,7 +11,11 @@ from random import Random
 from tests.drill import (
     faults_broker,
     faults_database,
+    faults_host,
+    faults_http,
     faults_instances,
+    faults_messages,
+    faults_outside,
     faults_points,
     faults_processes,
     faults_setback,
@@ -25,6 +29,10 @@ MODULES = (
     faults_broker,
     faults_setback,
     faults_instances,
+    faults_messages,
+    faults_outside,
+    faults_http,
+    faults_host,
 )
 CATALOGUE: tuple[Fault, ...] = tuple(fault for module in MODULES for fault in module.FAULTS)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from stagepost.engine.stack.nats import _greets
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.postgres import PORT
 from stagepost.engine.stack.stack import ANSWER, PATIENCE
+from tests.drill.liar import Liar
 from tests.drill.points import FOLDER, Orders
 from tests.drill.proxy import Proxy
 
@@ -31,6 +33,7 @@ class DrillStack(Stack):
     def __init__(self, data: Path, *, timers: Mapping[str, float], env: Mapping[str, str]) -> None:
         super().__init__(data, fresh=True, timers=timers, env=env, say=lambda _: None)
         self.to_database = {name: Proxy(self._reach_database) for name in self.names}
+        self.liar = Liar()
         self.to_broker = {name: Proxy(self._reach_broker) for name in self._services}
 
     async def __aenter__(self) -> Self:
@@ -38,6 +41,8 @@ class DrillStack(Stack):
             for proxy in (*self.to_database.values(), *self.to_broker.values()):
                 await proxy.start()
                 exits.push_async_callback(proxy.close)
+            await self.liar.start()
+            exits.push_async_callback(self.liar.close)
             await super().__aenter__()
             self._proxies = exits.pop_all()
         return self
@@ -111,6 +116,9 @@ class DrillStack(Stack):
         password = self._passwords.of(name)
         settings["STAGEPOST_DATABASE"] = f"postgresql://{name}:{password}@{HOST}:{database}/{name}"
         if name in self._services:
+            calls = json.loads(settings["STAGEPOST_CALLS"])
+            front = self.liar.in_front_of(self.url("outside"))
+            settings["STAGEPOST_CALLS"] = json.dumps({part: f"{front}/{part}" for part in calls})
             login = f"{name}:{self._nats_password(name)}"
             settings["STAGEPOST_NATS_URL"] = f"nats://{login}@{HOST}:{self.to_broker[name].port}"
         paths = (str(ROOT), os.environ.get("PYTHONPATH"))

@@ -50,7 +50,7 @@ def test_what_was_written_is_read(sent: Envelope) -> None:
         {"ce-id": "mine"},
         {"ce-traceparent": "x" * 5_000},
         {"Nats-Msg-Id": "fulfillment:1:0"},
-        {"Nats-Msg-Id": f"fulfillment:1:{2**70}"},
+        {"Nats-Msg-Id": f"fulfillment:1:{2**63 - 2}"},
         {"Nats-Msg-Id": f"fulfillment:{2**40}:1"},
         {"Nats-Msg-Id": "ordering:1:7"},
         {"Nats-Msg-Id": "fulfillment"},
@@ -73,7 +73,14 @@ async def test_garbage_behind_our_last_message_stops_neither_writer_nor_reader(
     await publisher.publish([first := message(1)])
     subject = subject_of(first)
     somebody = await nats.connect(nats_server.url(SOURCE), inbox_prefix=b"_INBOX_payments")
-    for headers in (None, {"Nats-Msg-Id": "payments:1:9"}, {"ce-id": "\u2603"}):
+    far = {"ce-id": str(uuid4())}
+    for headers in (
+        None,
+        {"Nats-Msg-Id": "payments:1:9"},
+        {"ce-id": "\u2603"},
+        far | {"Nats-Msg-Id": f"payments:1:{2**63 - 2}"},
+        far | {"Nats-Msg-Id": f"payments:{2**70}:{2**70}"},
+    ):
         answer = await somebody.request(subject, b"\xff{", headers=headers)
         assert "error" not in json.loads(answer.data)
     await somebody.close()

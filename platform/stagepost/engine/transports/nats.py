@@ -25,6 +25,8 @@ from stagepost.engine.store import Cursor, Envelope
 from stagepost.engine.transports import Received, StreamId
 from stagepost.engine.transports.nats_client import BlockClient
 from stagepost.engine.transports.nats_envelope import (
+    MAX_INCARNATION,
+    MAX_POSITION,
     headers_of,
     read_envelope,
     subject_of,
@@ -387,9 +389,16 @@ async def stored_message(client: Client, stream: str, sequence: int) -> Mapping[
 def _stream_id(headers: Mapping[str, str], source: str) -> StreamId:
     owner, _, rest = headers.get("Nats-Msg-Id", "").partition(":")
     incarnation, _, position = rest.partition(":")
-    if owner != source or not (incarnation.isdigit() and position.isdigit()):
+    if owner != source or not (incarnation.isdecimal() and position.isdecimal()):
         raise ForeignMessage(f"the stream of {source} has a message that {source} did not write")
+    name = StreamId(int(incarnation), int(position), _uuid(headers.get("ce-id", "")))
+    if name.incarnation > MAX_INCARNATION or name.position > MAX_POSITION:
+        raise ForeignMessage(f"the stream of {source} has a message that no outbox ever held")
+    return name
+
+
+def _uuid(text: str) -> UUID:
     try:
-        return StreamId(int(incarnation), int(position), UUID(headers["ce-id"]))
-    except (KeyError, ValueError) as error:
-        raise ForeignMessage(f"the stream of {source} has a message without an id") from error
+        return UUID(text)
+    except ValueError as error:
+        raise ForeignMessage(f"{text!r} is not the id of a message") from error

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from stagepost.engine.ids import read_id
 from stagepost.engine.store import Envelope
-from stagepost.messages import MAX_BIGINT
 
-_MAX_INT = 2**31 - 1
+_MAX_INT = MAX_INCARNATION = 2**31 - 1
+MAX_POSITION = 2**53
+"""No outbox comes that far; a forgery that did would leave no positions above it."""
 _MAX_TEXT = 1000
 
 
@@ -80,8 +81,8 @@ def read_envelope(subject: str, headers: Mapping[str, str], body: bytes) -> Enve
         body=body,
         recipient=parts[2] if parts[1] == "command" else None,
         traceparent=None if trace is None else _text(trace),
-        incarnation=_number(incarnation, _MAX_INT),
-        position=_number(position, MAX_BIGINT),
+        incarnation=_number(incarnation, MAX_INCARNATION),
+        position=_number(position, MAX_POSITION),
         time=datetime.fromisoformat(time) if time else None,
     )
 

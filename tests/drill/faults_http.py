@@ -1,0 +1,91 @@
+"""Clients that hang up, clients that never finish, and a restart that no client may notice."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from socket import SO_LINGER, SOL_SOCKET
+from urllib.parse import urlsplit
+
+from stagepost.engine.stack.rolling import rolling_restart
+from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
+from tests.drill.site import Site
+
+CLIENTS = 1000
+DRIPS = 250
+DRIP_SECONDS = 4.0
+_RESET = struct.pack("ii", 1, 0)
+
+HALVES = (
+    b'POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n{"order_id": "',
+    b"GET /orders?limit=500 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /jour",
+)
+
+
+async def _connect(site: Site) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    at = urlsplit(site.stack.url("ordering"))
+    assert at.hostname is not None
+    return await asyncio.open_connection(at.hostname, at.port)
+
+
+async def hang_up(site: Site) -> Struck:
+    """Connect a thousand times, ask by half, or for much, and hang up without a word."""
+    opened = 0
+
+    async def client(number: int) -> None:
+        nonlocal opened
+        _, writer = await _connect(site)
+        opened += 1
+        writer.write(HALVES[number % len(HALVES)])
+        await writer.drain()
+        await asyncio.sleep(site.dice.random())
+        # A reset, not a farewell: what is under way for us has nobody to go to.
+        writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+        writer.transport.abort()
+
+    done = await asyncio.gather(*map(client, range(CLIENTS)), return_exceptions=True)
+    failed = [error for error in done if isinstance(error, BaseException)]
+    if opened < CLIENTS * 0.9:
+        raise NotFired(f"only {opened} of {CLIENTS} clients were let in: {failed[:1]}")
+    return Struck(f"{opened} clients hung up in the middle", time.time())
+
+
+async def drip(site: Site) -> Struck:
+    """Send requests a byte at a time, and never finish one."""
+    writers = [(await _connect(site))[1] for _ in range(DRIPS)]
+    until = time.monotonic() + DRIP_SECONDS
+    sent = 0
+    try:
+        request = HALVES[0]
+        while time.monotonic() < until and sent < len(request):
+            for writer in writers:
+                writer.write(request[sent : sent + 1])
+            sent += 1
+            await asyncio.sleep(0.2)
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+    if sent < 5:
+        raise NotFired(f"only {sent} bytes were sent in {DRIP_SECONDS:g} s")
+    return Struck(f"{DRIPS} clients sent {sent} bytes each in {DRIP_SECONDS:g} s", time.time())
+
+
+async def roll(site: Site) -> Struck:
+    """Restart ordering and one more service, an instance at a time: no request may fail."""
+    answers = site.load.window.answers
+    before = sum(answers.values())
+    services = ["ordering", site.dice.choice(["payments", "inventory", "shipping", "fulfillment"])]
+    back = [instance async for instance in rolling_restart(site.stack.data, services)]
+    if failed := sum(answers.values()) - before:
+        raise NotFired(f"{failed} requests failed meanwhile: {dict(answers)}")
+    return Struck(f"{', '.join(back)} were restarted, no request failed", time.time())
+
+
+FAULTS = (
+    Fault(f"{CLIENTS:,} HTTP clients hang up", hang_up, after_back=BACK),
+    Fault(f"{DRIPS} HTTP clients never finish", drip, seconds=6.0, after_back=BACK),
+    Fault("a rolling restart of one instance", roll, seconds=9.0, standstill=KILLED),
+    Fault("a rolling restart of two instances", roll, 15.0, KILLED, instances=2),
+)

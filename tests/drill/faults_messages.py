@@ -1,0 +1,162 @@
+"""Messages that nobody sent, or sent before: put on the wire past every relay."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from uuid import UUID, uuid5
+
+import nats
+from nats.aio.client import Client
+from nats.js.api import RawStreamMsg
+
+from stagepost.engine.transports.nats_rules import ADMIN
+from tests.drill.fault import BACK, Fault, NotFired, Struck
+from tests.drill.site import Site
+
+COPIES = 100
+"""Messages of each stream that come again."""
+NAMES = UUID("0192d3a0-0000-7000-8000-00000000d411")
+
+OTHERS: Mapping[str, str] = {
+    "ordering": "ordering.event.OrderPlaced",
+    "payments": "payments.event.PaymentReceived",
+    "inventory": "inventory.event.StockReserved",
+    "shipping": "shipping.event.GoodsShipped",
+    "fulfillment": "fulfillment.command.payments.RetrievePayment",
+}
+"""A subject of each stream that somebody reads."""
+
+Stored = list[RawStreamMsg]
+
+
+@asynccontextmanager
+async def _admin(site: Site) -> AsyncIterator[Client]:
+    client = await nats.connect(site.stack.nats_url(ADMIN), connect_timeout=5)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _put(client: Client, subject: str, body: bytes, headers: Mapping[str, str]) -> None:
+    reply = await client.request(subject, body, timeout=5, headers=dict(headers))
+    answer = json.loads(reply.data)
+    if "error" in answer or answer.get("duplicate"):
+        raise NotFired(f"the broker did not take a message for {subject}: {answer}")
+
+
+async def _last(client: Client, stream: str) -> Stored:
+    """Return the last messages of a stream, oldest first."""
+    jetstream = client.jetstream()
+    state = (await jetstream.stream_info(stream)).state
+    numbers = range(max(state.first_seq, state.last_seq - COPIES + 1), state.last_seq + 1)
+    return [await jetstream.get_msg(stream, number) for number in numbers]
+
+
+def _is_ours(message: RawStreamMsg) -> bool:
+    """Tell whether it is no earlier fault's garbage."""
+    _, *numbers = (message.headers or {}).get("Nats-Msg-Id", "").split(":")
+    return len(numbers) == 2 and all(n.isdecimal() and len(n) < 12 for n in numbers)
+
+
+def _again(message: RawStreamMsg, round_: int) -> dict[str, str]:
+    """Return a message's headers as they were, but with an id that the broker takes for a new one.
+
+    `a:1:7` and `a:1:007` are the same message to who reads, and two to who looks for the same text.
+    """
+    headers = {k: v for k, v in (message.headers or {}).items() if not k.startswith("Nats-Exp")}
+    source, incarnation, position = headers["Nats-Msg-Id"].split(":")
+    number = position.zfill(len(position) + 1 + round_)
+    return headers | {"Nats-Msg-Id": f"{source}:{incarnation}:{number}"}
+
+
+def repeated(order: Callable[[Stored], Iterable[RawStreamMsg]], times: int = 1) -> Callable:  # type: ignore[type-arg]
+    """Let the last messages of every stream come again, in this order."""
+
+    async def strike(site: Site) -> Struck:
+        put = 0
+        async with _admin(site) as client:
+            for stream in OTHERS:
+                for message in order(await _last(client, stream)):
+                    if not _is_ours(message):
+                        continue
+                    for _ in range(times):
+                        put += 1
+                        subject, body = message.subject or "", message.data or b""
+                        await _put(client, subject, body, _again(message, put))
+        if not put:
+            raise NotFired("no stream has a message yet")
+        return Struck(f"{put} messages came again")
+
+    return strike
+
+
+async def garbage(site: Site) -> Struck:
+    """Put bytes that mean nothing under subjects that are read."""
+    put = 0
+    async with _admin(site) as client:
+        for stream, subject in OTHERS.items():
+            for number in range(20):
+                headers = (
+                    {},
+                    {"Nats-Msg-Id": f"{stream}-{site.load.window.prefix}{number}"},
+                    {"ce-id": "no id", "ce-subject": "x" * 3000},
+                    _envelope(site, subject, f"g{number}", 2**70 + number),
+                )[number % 4]
+                await _put(client, subject, site.dice.randbytes(200), headers)
+                put += 1
+    return Struck(f"{put} messages of garbage were stored by the broker")
+
+
+def _envelope(site: Site, subject: str, name: str, position: int) -> dict[str, str]:
+    source, kind, *_, word = parts = subject.split(".")
+    owner = parts[2] if kind == "command" else source
+    key = f"{site.load.window.prefix}forged-{name}"
+    identity = str(uuid5(NAMES, f"{key} {subject}"))
+    return {
+        "Nats-Msg-Id": f"{source}:1:{position}",
+        "ce-specversion": "1.0",
+        "ce-id": identity,
+        "ce-type": f"{owner}.{word}",
+        "ce-source": source,
+        "ce-subject": key,
+        "ce-version": "1",
+        "ce-kind": kind,
+        "ce-correlationid": identity,
+        "ce-causationid": identity,
+    }
+
+
+def forged(more: Mapping[str, str], body: bytes = b"{}") -> Callable:  # type: ignore[type-arg]
+    """Put one message into every stream that looks like the next of its source, and is not."""
+
+    async def strike(site: Site) -> Struck:
+        async with _admin(site) as client:
+            for stream, subject in OTHERS.items():
+                position = await _next_position(client, stream)
+                headers = _envelope(site, subject, stream, position) | more
+                await _put(client, subject, body, headers)
+        return Struck(f"{len(OTHERS)} forged messages were stored by the broker")
+
+    return strike
+
+
+async def _next_position(client: Client, stream: str) -> int:
+    positions = [
+        int((message.headers or {})["Nats-Msg-Id"].rpartition(":")[2])
+        for message in await _last(client, stream)
+        if _is_ours(message)
+    ]
+    return max(positions, default=0) + 1
+
+
+FAULTS = (
+    Fault("garbage on the wire", garbage, after_back=BACK),
+    Fault("messages come twice", repeated(list, times=2)),
+    Fault("messages come again in reverse order", repeated(reversed)),
+    Fault("messages of another type than their subject says", forged({"ce-type": "a.Forgery"})),
+    Fault("messages that say to be timers", forged({"ce-kind": "timer"})),
+    Fault("messages with a key that cannot be stored", forged({"ce-subject": "x" * 5_000})),
+)
