@@ -178,6 +178,26 @@ async def test_nobody_is_told_what_is_not_stored_yet() -> None:
     assert isinstance(other, Conflict)
 
 
+def add(request: CountNow, load: Load) -> Decision:
+    """Count on, where somebody has begun."""
+    counter = load.one(Counter, Counter.stream(request.name))
+    if counter is None and request.by > 1:
+        raise Conflict("nobody has begun")
+    return count_now(request, load)
+
+
+async def test_what_was_not_there_for_a_refused_request_may_be_there_for_the_next() -> None:
+    world = World(replace(COUNTER, handlers={CountNow: add}))
+    async with world.running("counter-1") as first, world.running("counter-2") as second:
+        with pytest.raises(Conflict):
+            await first.desk.request(CountNow(name="a", by=2))
+        await second.desk.request(CountNow(name="a", by=1))
+
+        answer = await first.desk.request(CountNow(name="a", by=2))
+
+    assert answer.total == 3
+
+
 def change_then_load(request: CountNow, load: Load) -> Decision:
     counter = grow(request.name, request.by, load)
     load.one(Counter, Counter.stream("another"))

@@ -57,7 +57,7 @@ class Cache(Mapping[UUID, Loadable]):
             self._kept.pop(stream, None)
 
     def trim(self) -> None:
-        """End a batch: nothing is fresh any more, only aggregates are kept."""
+        """Begin a batch: nothing is fresh any more, only aggregates are kept."""
         for stream in self._fresh:
             if not isinstance(self._kept.get(stream), Aggregate):
                 self._kept.pop(stream, None)

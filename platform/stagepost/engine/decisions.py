@@ -54,6 +54,7 @@ class Decisions:
         self._parking.clear()
         self._unstored.clear()
         self.put_off.clear()
+        self.cache.trim()
         while waiting:
             missing: set[UUID] = set()
             blocked: set[str] = set()

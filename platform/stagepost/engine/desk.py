@@ -274,7 +274,6 @@ class Desk:
             if item.decided.commit.parks:
                 self._decisions.parked.add(item.cause.key)
             item.finish(appended.responses.get(number) or item.decided.answer)
-        self._decisions.cache.trim()
         self._metrics.count(batch, appended)
         self.signals.tell(batch)
         return again
