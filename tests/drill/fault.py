@@ -39,7 +39,8 @@ class Fault:
     It falls on a shop in which each service runs in so many `instances`.
     `broken` names the promises that nobody can keep under this fault, and why; whatever it names
     is reported, and does not fail the drill. `waits` says why orders may be left that wait for a
-    person; without it none may.
+    person; without it none may. Where the shop `forgets` which orders had ended, a standstill is
+    measured from when it was back.
     """
 
     name: str
@@ -50,3 +51,4 @@ class Fault:
     instances: int = 1
     broken: Mapping[str, str] = field(default_factory=dict)
     waits: str = ""
+    forgets: bool = False

@@ -142,17 +142,18 @@ class Drill:
 
     async def _judge(self, attempt: Attempt) -> Injection:
         window, struck = attempt.window, attempt.struck
-        findings = await self._audit.check(window.accepted)
+        findings = await self._audit.check()
         ends = await self._audit.ends()
         if wrong := window.answers["500"]:
             attempt.failures.append(f"{wrong} requests were answered 500")
         back_at = struck.back_at if struck else None
+        since = back_at if attempt.fault.forgets and back_at else attempt.at
         return Injection(
             fault=attempt.fault,
             at=attempt.at,
             orders=len(window.accepted),
             proof=struck.proof if struck else "",
-            standstill=standstill(ends, attempt.at),
+            standstill=standstill(ends, since, forgets=attempt.fault.forgets),
             after_back=None if back_at is None else first_after(ends, back_at),
             findings=findings,
             failures=attempt.failures,
@@ -162,8 +163,10 @@ class Drill:
         )
 
 
-def standstill(ends: Sequence[float], since: float) -> float:
+def standstill(ends: Sequence[float], since: float, *, forgets: bool = False) -> float:
     """Return the longest time between two ends of which the later lies after `since`."""
+    if forgets:
+        ends = [since, *(end for end in ends if end > since)]
     gaps = [later - earlier for earlier, later in pairwise(ends) if later > since]
     return max(gaps, default=time.time() - since)
 

@@ -9,6 +9,7 @@ CREATE DATABASE drill TEMPLATE audit;
 -- All that is stored of one service moves aside; the window gets its place.
 ALTER SCHEMA "{service}" RENAME TO "all_{service}";
 CREATE SCHEMA "{service}";
+CREATE TABLE "{service}".stored_events (LIKE "all_{service}".stored_events);
 
 -- name: tables
 -- Every foreign table, and its columns.
@@ -18,6 +19,16 @@ SELECT substr(table_schema, 5) AS service, table_name AS name, array_agg(column_
 -- name: view
 -- What of a table belongs to the window.
 CREATE OR REPLACE VIEW "{service}"."{table}" AS SELECT * FROM "all_{service}"."{table}" WHERE {belongs};
+
+-- name: events
+-- Events have no key: those of every stream in which the window's messages did anything. A copy,
+-- for it is asked for again and again.
+TRUNCATE "{service}".stored_events;
+WITH causes AS MATERIALIZED (SELECT message_id FROM "all_{service}".inbox WHERE key LIKE '{prefix}%'),
+events AS MATERIALIZED (SELECT * FROM "all_{service}".stored_events WHERE notification_id > {since})
+INSERT INTO "{service}".stored_events
+SELECT * FROM events WHERE originator_id IN (
+  SELECT originator_id FROM events WHERE causation_id IN (SELECT message_id FROM causes));
 
 -- name: last_event
 -- Where the log of a service stands.
