@@ -16,8 +16,8 @@ from nats.aio.msg import Msg
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.relay import MAX_CHUNK, Relay
-from stagepost.engine.runtime import CONSUMER, LEASE, Instance
-from stagepost.engine.store import Envelope
+from stagepost.engine.runtime import CONSUMER, Instance
+from stagepost.engine.store import LEASE, Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics

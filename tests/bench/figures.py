@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from services.demo.summary import percentile
@@ -13,16 +15,20 @@ from stagepost.engine.stack import Stack
 from tests.bench.append import append_ratio
 from tests.bench.book import two_lines
 from tests.bench.carry import carry_ratios
+from tests.bench.history import with_history
 from tests.bench.inside import StackWithWorldsInside
 from tests.bench.options import Options
-from tests.bench.probe import probe
-from tests.bench.rest import at_rest, idle
+from tests.bench.probe import Probed, probe
+from tests.bench.rest import SETTLE, at_rest, idle
 from tests.bench.rivals import DBOS, EVENTSOURCING, Peer, best
 from tests.bench.servers import Servers
-from tests.bench.sustained import WINDOWS, Sustained, push
+from tests.bench.sustained import WINDOWS, Sustained, check, memory, push
 
 Figures = dict[str, Any]
 REST_ORDERS = 50
+FIRST, MANY = 5_000, 50_000
+"""Orders before memory is looked at first, and those during which it may grow."""
+HISTORY = 500_000
 
 
 @dataclass(frozen=True)
@@ -34,27 +40,37 @@ class Bench:
     servers: Servers
     say: Callable[[str], None]
 
-    async def yardstick(self) -> float:
-        """Run the probe; return its orders per second."""
-        rate = await probe(self.servers)
-        self.say(f"the probe: {rate:,.0f} orders/s")
-        return rate
+    @asynccontextmanager
+    async def beside_the_probe(self) -> AsyncIterator[list[Probed]]:
+        """Run the probe before and after; what it did is known at the end."""
+        runs = [await self._probe()]
+        yield runs
+        runs.append(await self._probe())
+
+    async def _probe(self) -> Probed:
+        probed = await probe(self.servers)
+        self.say(
+            f"the probe: {probed.orders_per_second:,.0f} orders/s, {probed.cpu_ms:.2f} ms each"
+        )
+        return probed
 
     @asynccontextmanager
-    async def stack(self, kind: type[Stack] = Stack) -> AsyncIterator[Stack]:
-        """Run the stack, without anything in it."""
-        async with kind(self.data / "stack", fresh=True, timers=WINDOWS, say=self.say) as stack:
+    async def stack(self, kind: type[Stack] = Stack, *, fresh: bool = True) -> AsyncIterator[Stack]:
+        """Run the stack; a fresh one has nothing in it."""
+        async with kind(self.data / "stack", fresh=fresh, timers=WINDOWS, say=self.say) as stack:
             yield stack
 
 
 async def sustained(bench: Bench) -> Figures:
     """Orders at full speed over the real stack, the probe before and after."""
-    run, probed = await _beside_the_probe(bench, Stack)
+    async with bench.beside_the_probe() as probes:
+        run = await _run(bench, Stack)
     return {
-        "vs_probe": round(run.run.orders_per_second / probed, 3),
+        "vs_probe": round(run.run.orders_per_second / rate_of(probes), 3),
         "orders_per_second": round(run.run.orders_per_second, 1),
         "messages_per_second": round(run.messages_per_second, 1),
-        "probe_orders_per_second": round(probed, 1),
+        "probe_orders_per_second": round(rate_of(probes), 1),
+        "probe_cpu_ms_per_order": round(mean(probed.cpu_ms for probed in probes), 3),
         "cpu_ms_per_order": {name: round(ms, 3) for name, ms in run.cpu_ms.items()},
         "rss_mib": round(max(run.rss_mib.values()), 1),
         "rss_mib_by_service": {name: round(mib, 1) for name, mib in run.rss_mib.items()},
@@ -63,15 +79,22 @@ async def sustained(bench: Bench) -> Figures:
 
 async def inprocess(bench: Bench) -> Figures:
     """The same, with the outside world as a port in the processes of payments and shipping."""
-    run, probed = await _beside_the_probe(bench, StackWithWorldsInside)
-    return {"vs_probe_inprocess": round(run.run.orders_per_second / probed, 3)}
+    async with bench.beside_the_probe() as probes:
+        run = await _run(bench, StackWithWorldsInside)
+    return {"vs_probe_inprocess": round(run.run.orders_per_second / rate_of(probes), 3)}
 
 
-async def _beside_the_probe(bench: Bench, kind: type[Stack]) -> tuple[Sustained, float]:
-    before = await bench.yardstick()
+async def _run(bench: Bench, kind: type[Stack]) -> Sustained:
+    book = two_lines(bench.options.orders, bench.options.seed)
     async with bench.stack(kind) as stack:
-        run = await push(stack, two_lines(bench.options.orders, bench.options.seed), bench.say)
-    return run, (before + await bench.yardstick()) / 2
+        pushed = await push(stack, book, bench.say)
+        await check(stack, book, bench.say)
+    return pushed
+
+
+def rate_of(probes: Sequence[Probed]) -> float:
+    """Return the orders per second of several runs of the probe."""
+    return mean(probed.orders_per_second for probed in probes)
 
 
 async def rest(bench: Bench) -> Figures:
@@ -102,6 +125,30 @@ async def carry(bench: Bench) -> Figures:
     return {"relay_ratio": round(relay, 3), "consumer_ratio": round(consumer, 3)}
 
 
+async def growth(bench: Bench) -> Figures:
+    """How much a service process grows at most while 50,000 orders pass, after the first 5,000."""
+    async with bench.stack() as stack:
+        first = await push(stack, two_lines(FIRST, bench.options.seed), bench.say)
+        await push(stack, two_lines(MANY, bench.options.seed, "many"), bench.say)
+        grown = {n: mib / first.rss_mib[n] - 1 for n, mib in memory(stack).items()}
+        bench.say(", ".join(f"{name} {share:+.1%}" for name, share in grown.items()))
+    return {"rss_growth_percent": round(max(grown.values()) * 100, 1)}
+
+
+async def history(bench: Bench) -> Figures:
+    """The same orders on an empty stack and on one with the history of 500,000."""
+    rates = []
+    kinds: list[type[Stack]] = [Stack, with_history(HISTORY // bench.options.orders, bench.say)]
+    for kind, prefix in zip(kinds, ("bench", "new"), strict=True):
+        book = two_lines(bench.options.orders, bench.options.seed, prefix)
+        async with bench.stack(kind, fresh=kind is Stack) as stack:
+            async with bench.beside_the_probe() as probes:
+                pushed = await push(stack, book, bench.say)
+            await asyncio.sleep(SETTLE)  # what is on its way must arrive before all is copied
+        rates.append(pushed.run.orders_per_second / rate_of(probes))
+    return {"history_ratio": round(rates[1] / rates[0], 3)}
+
+
 async def dbos(bench: Bench) -> Figures:
     """A five-step order as a DBOS workflow."""
     return await _peer(bench, "dbos", DBOS)
@@ -113,10 +160,12 @@ async def eventsourcing(bench: Bench) -> Figures:
 
 
 async def _peer(bench: Bench, name: str, peer: Peer) -> Figures:
-    before = await bench.yardstick()
-    rate = await best(peer, bench.servers, bench.data, bench.say)
-    probed = (before + await bench.yardstick()) / 2
-    return {f"{name}_orders_per_second": round(rate, 1), f"{name}_vs_probe": rate / probed}
+    async with bench.beside_the_probe() as probes:
+        rate = await best(peer, bench.servers, bench.data, bench.say)
+    return {
+        f"{name}_orders_per_second": round(rate, 1),
+        f"{name}_vs_probe": round(rate / rate_of(probes), 4),
+    }
 
 
 def compared(figures: Figures) -> Figures:
@@ -142,5 +191,5 @@ FIGURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "dbos": dbos,
     "eventsourcing": eventsourcing,
 }
-LONG: dict[str, Callable[[Bench], Awaitable[Figures]]] = {}
+LONG: dict[str, Callable[[Bench], Awaitable[Figures]]] = {"growth": growth, "history": history}
 """What only SOAK=1 adds."""

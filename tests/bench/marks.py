@@ -90,5 +90,8 @@ def _absolute(figures: Mapping[str, Any]) -> list[str]:
         )
         shares = sorted(figures["cpu_ms_per_order"].items(), key=lambda share: -share[1])
         spent = ", ".join(f"{name} {ms:.2f}" for name, ms in shares if ms >= 0.01)
-        lines.append(f"CPU time an order, in ms: {sum(ms for _, ms in shares):.2f} ({spent})")
+        lines.append(
+            f"CPU time an order, in ms: {sum(ms for _, ms in shares):.2f} ({spent});"
+            f" of the probe: {figures['probe_cpu_ms_per_order']:.2f}"
+        )
     return lines

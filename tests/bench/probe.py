@@ -13,10 +13,12 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import nats
 
 from stagepost.engine.transports.nats import ask
+from tests.bench.cpu import cpu_seconds
 from tests.bench.probe_words import READS
 from tests.bench.servers import Servers
 
@@ -25,29 +27,44 @@ PATIENCE = 120.0
 """Seconds after which a probe has failed."""
 
 
-async def probe(servers: Servers, orders: int = ORDERS) -> float:
-    """Carry so many orders; return how many a second."""
+@dataclass(frozen=True)
+class Probed:
+    """What the probe did: orders a second, and milliseconds of CPU an order, of all processes."""
+
+    orders_per_second: float
+    cpu_ms: float
+
+
+async def probe(servers: Servers, orders: int = ORDERS) -> Probed:
+    """Carry so many orders."""
     databases = [f"probe_{name}" for name in READS]
     await servers.fresh(*databases)
     await _streams(servers, make=True)
     try:
         async with asyncio.timeout(PATIENCE):
-            return orders / await _carry(servers, orders)
+            return await _carry(servers, orders)
     finally:
         await _streams(servers, make=False)
         await servers.drop(*databases)
 
 
-async def _carry(servers: Servers, orders: int) -> float:
-    async with _services(servers, orders) as ordering:
+async def _carry(servers: Servers, orders: int) -> Probed:
+    async with _services(servers, orders) as services:
+        ordering = services[-1]
         await asyncio.sleep(1)  # until all connections have come to rest
+        pids = servers.pids | {str(service.pid): service.pid for service in services[:-1]}
+        before = sum(cpu_seconds(pids).values())
         assert ordering.stdin is not None
         ordering.stdin.write(b"go\n")
-        return float(await _line(ordering))
+        seconds, own = map(float, (await _line(ordering)).split())
+        used = sum(cpu_seconds(pids).values()) - before + own
+    return Probed(orders / seconds, used * 1000 / orders)
 
 
 @asynccontextmanager
-async def _services(servers: Servers, orders: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _services(
+    servers: Servers, orders: int
+) -> AsyncIterator[list[asyncio.subprocess.Process]]:
     """Run all services; `ordering`, the last of them, is told when to begin."""
     started: list[asyncio.subprocess.Process] = []
     try:
@@ -55,7 +72,7 @@ async def _services(servers: Servers, orders: int) -> AsyncIterator[asyncio.subp
             started.append(await _start(servers, name, orders))  # noqa: PERF401  # one may fail
         for service in started:
             assert await _line(service) == "ready"
-        yield started[-1]
+        yield started
     finally:
         for service in started:
             if service.returncode is None:

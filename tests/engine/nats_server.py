@@ -41,6 +41,11 @@ class NatsServer:
         while not self._answers():
             assert time.monotonic() < until, self._log.read_text()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from stagepost.engine.calls import Calls
-from stagepost.engine.calls_http import HttpCalls
+from stagepost.engine.calls_http import MAX_ANSWER, HttpCalls
 from stagepost.engine.calls_memory import MemoryCalls, Reply, Route
 from stagepost.errors import CallFailed
 
@@ -288,3 +288,24 @@ async def test_over_http_a_redirect_has_failed_and_is_not_followed() -> None:
             await calls.post("provider", "/charges", b"{}", "key")
         await calls.close()
     assert followed == []
+
+
+async def test_an_answer_without_end_is_not_kept_in_memory() -> None:
+    sent = 0
+
+    async def pour(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        while True:
+            await answer.write(b" " * 65_536)
+            sent += 65_536
+
+    app = web.Application()
+    app.router.add_post("/provider/charges", pour)
+    async with serving(app) as url:
+        calls = HttpCalls({"provider": f"{url}/provider"}, LONG)
+        with pytest.raises(CallFailed, match="more than 1048576 bytes"):
+            await calls.post("provider", "/charges", b"{}", "key")
+        await calls.close()
+    assert sent < 20 * MAX_ANSWER

@@ -9,6 +9,9 @@ import aiohttp
 from stagepost.engine.calls_rules import UnderWay, answer_of
 from stagepost.errors import CallFailed
 
+MAX_ANSWER = 1 << 20
+"""Bytes of an answer: one without end must not fill our memory."""
+
 
 class HttpCalls:
     """The Calls port over HTTP. It is made inside a running event loop.
@@ -59,4 +62,9 @@ class HttpCalls:
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False
         ) as response:
-            return response.status, await response.read()
+            answer = bytearray()
+            async for piece in response.content.iter_any():
+                answer += piece
+                if len(answer) > MAX_ANSWER:
+                    raise CallFailed(f"the answer has more than {MAX_ANSWER} bytes")
+            return response.status, bytes(answer)

@@ -196,9 +196,10 @@ class Desk:
     async def drain(self) -> None:
         """Wait for the batch under way, finish what is on the desk, read nothing new."""
         self._source = None
-        async with self._at_work:
-            while items := await self._take(MAX_BATCH):
-                await self._handle(items)
+        for _ in range(2):  # between them comes a batch that was off the desk, but not at work yet
+            async with self._at_work:
+                while items := await self._take(MAX_BATCH):
+                    await self._handle(items)
 
     async def _take(self, limit: int) -> list[Item]:
         items = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,6 +14,10 @@ POLL = 5.0
 
 GATHER = 0.01
 """Seconds to wait after a batch of several: where much arrives, more of it shares a batch."""
+
+
+CANCEL_AGAIN = 0.5
+"""Seconds after which a task is cancelled once more."""
 
 
 async def follow(
@@ -53,17 +57,38 @@ async def sleep_until(wake: asyncio.Event, seconds: float) -> None:
 
 
 async def first_of(*works: Coroutine[None, None, None]) -> None:
-    """Run several until the first ends or fails; end the others and raise its failure.
+    """Run several until the first ends or fails; end the others and raise its failure."""
+    await _run(works, asyncio.FIRST_COMPLETED)
 
-    Not a task group: where a child fails in the moment in which the group is cancelled from
+
+async def together(*works: Coroutine[None, None, None]) -> None:
+    """Run several until all have ended or one fails; end the others and raise its failure."""
+    await _run(works, asyncio.FIRST_EXCEPTION)
+
+
+async def _run(works: Sequence[Coroutine[None, None, None]], until: str) -> None:
+    """Run several.
+
+    Not in a task group: where a child fails in the moment in which the group is cancelled from
     outside, Python 3.11's forgets the cancellation, and the work would outlive its lease.
     """
     tasks = [asyncio.create_task(work) for work in works]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=until)
         for task in done:
             task.result()
     finally:
-        for task in tasks:
+        await end(tasks)
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once may not be enough: on Python 3.11, `wait_for` and what is built on it (asyncpg) forget a
+    cancellation that comes in the moment in which their work is done.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)

@@ -14,7 +14,7 @@ from stagepost.engine.caller import Caller
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decider
 from stagepost.engine.desk import Desk
-from stagepost.engine.follow import first_of, sleep_until
+from stagepost.engine.follow import end, first_of, sleep_until, together
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item
 from stagepost.engine.redriver import Redriver
@@ -80,23 +80,24 @@ class Instance:
         self._lease_seconds = lease_seconds
         self._room = room
         self._subscription: Subscription | None = None
-        self._leads = False
+        self._lease: Lease | None = None
         self._free = asyncio.Event()
 
     async def run(self) -> None:
         """Work until cancelled; then let what is under way end, and give the lease back."""
         desk = asyncio.create_task(self._forever("desk", self._work_desk))
-        hearing = asyncio.create_task(self._forever("words", self._hear))
-        measuring = asyncio.create_task(self._forever("room", self._keep_room))
+        leading = asyncio.create_task(self._lead_whenever_possible())
+        beside = [
+            asyncio.create_task(self._forever("words", self._hear)),
+            asyncio.create_task(self._forever("room", self._keep_room)),
+        ]
         try:
-            await self._lead_whenever_possible()
+            await asyncio.wait([leading])
+            leading.result()
         finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await self.desk.drain()
-            desk.cancel()
-            hearing.cancel()
-            measuring.cancel()
+            await end([leading, *beside])
+            await self._hand_over()
+            await end([desk])
 
     async def _keep_room(self) -> None:
         """Turn new requests away while there is no room for what follows from them."""
@@ -120,18 +121,16 @@ class Instance:
 
     async def _lead_whenever_possible(self) -> None:
         while True:
-            lease = await self._wait_for_lease()
-            log.info("leading", service=self.service.name, epoch=lease.epoch)
-            self._leads = True
+            self._lease = await self._wait_for_lease()
+            log.info("leading", service=self.service.name, epoch=self._lease.epoch)
             self.metrics.leader.set(1)
             try:
-                await self._lead(lease)
-            except* (StagepostError, OSError) as errors:
-                log.warning("no longer leading", reasons=[str(e) for e in errors.exceptions])
-            finally:
-                self._leads = False
-                self.metrics.leader.set(0)
-                self.desk.step_down()
+                await self._lead(self._lease)
+            except (StagepostError, OSError) as error:
+                log.warning("no longer leading", reason=str(error))
+            self._lease = None
+            self.metrics.leader.set(0)
+            self.desk.step_down()
             await asyncio.sleep(AGAIN)
 
     async def _wait_for_lease(self) -> Lease:
@@ -142,14 +141,8 @@ class Instance:
         ]
         try:
             return await self._take_lease()
-        except asyncio.CancelledError:
-            with contextlib.suppress(TimeoutError, StagepostError):
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await self._store.stop_waiting(LEASE, self._holder)
-            raise
         finally:
-            for task in telling:
-                task.cancel()
+            await end(telling)
 
     async def _take_lease(self) -> Lease:
         while True:
@@ -175,34 +168,33 @@ class Instance:
     def _heard(self, word: str) -> None:
         if word == FREE:
             self._free.set()
-        elif self._leads and (signal := vars(self.desk.signals).get(word)):
+        elif self._lease is not None and (signal := vars(self.desk.signals).get(word)):
             signal.set()
 
     async def _lead(self, lease: Lease) -> None:
         signals = self.desk.signals
         cursors = await self._store.cursors(CONSUMER)
         self.desk.lead(lease, cursors.values(), await self._store.parked_keys())
-        try:
-            async with asyncio.TaskGroup() as group:
-                run = group.create_task
-                run(self._keep(lease))
-                run(self._until_fenced())
-                run(self._forever("figures", self._measure))
-                run(self._forever("broker", lambda: self._with_broker(lease)))
-                run(self._forever("caller", lambda: self._caller(lease).run(signals.calls)))
-                run(self._forever("views", lambda: self._views().run(signals.events)))
-                run(self._forever("redriver", Redriver(self._store, self.desk).run))
-                run(self._forever("timers", lambda: self._timers().run(signals.timers)))
-        except asyncio.CancelledError:
-            await self._hand_over(lease)
-            raise
+        await together(
+            self._keep(lease),
+            self._until_fenced(),
+            self._forever("figures", self._measure),
+            self._forever("broker", lambda: self._with_broker(lease)),
+            self._forever("caller", lambda: self._caller(lease).run(signals.calls)),
+            self._forever("views", lambda: self._views().run(signals.events)),
+            self._forever("redriver", Redriver(self._store, self.desk).run),
+            self._forever("timers", lambda: self._timers().run(signals.timers)),
+        )
 
-    async def _hand_over(self, lease: Lease) -> None:
+    async def _hand_over(self) -> None:
+        """Finish what lies on the desk; then the next may lead."""
         with contextlib.suppress(TimeoutError, StagepostError):
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self.desk.drain()
-                await self._store.drop_lease(lease)
-                await self._transport.tell(self.service.name, FREE)
+                await self._store.stop_waiting(LEASE, self._holder)
+                if self._lease is not None:
+                    await self._store.drop_lease(self._lease)
+                    await self._transport.tell(self.service.name, FREE)
 
     async def _keep(self, lease: Lease) -> None:
         """Renew the lease, by a third of its time; once it has passed on, stop."""

@@ -8,7 +8,7 @@ Each policy's events are recorded with its tracking in one transaction. The runn
 process. The cache of aggregates is the documented tuning. Not among the settings: database
 functions, which give up tracking and locking, and NewMultiThreadedRunner, which in this system, as
 in any where an application records from two threads at once, ends in "Failed to record tracking"
-(over five applications in a row, without an order that is taken on, it did 130 to 180 a second).
+(over five applications in a mere row, without an order that is taken on, it did 130 to 180/s).
 """
 
 from __future__ import annotations

@@ -153,8 +153,14 @@ class NatsPublisher:
         self._tail_sequence = state["last_seq"]
         if state["messages"] == 0:
             return None
-        last = await stored_message(self._client, self._source, state["last_seq"])
-        return _stream_id(last, self._source)
+        # Whatever somebody else has put behind it, the last of ours is what counts.
+        for sequence in range(state["last_seq"], max(state["first_seq"], 1) - 1, -1):
+            try:
+                last = await stored_message(self._client, self._source, sequence)
+                return _stream_id(last, self._source)
+            except ForeignMessage as error:
+                log.warning("a foreign message", stream=self._source, reason=str(error))
+        return None
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         try:
@@ -284,12 +290,13 @@ class _Pull:
             return  # the connection is gone, and the subscription with it
 
     def take(self, limit: int) -> list[Received]:
-        count = min(limit, len(self._arrived))
-        messages = [self._arrived.popleft() for _ in range(count)]
-        self._taken += count
-        if count:
+        taken: list[Received] = []
+        while self._arrived and len(taken) < limit:
+            self._taken += 1
+            if (received := _received(self._arrived.popleft())) is not None:
+                taken.append(received)
             self._room.set()
-        return [received for m in messages if (received := _received(m)) is not None]
+        return taken
 
     async def _receive(self, message: Msg) -> None:
         if not message.reply.startswith("$JS.ACK."):
@@ -382,4 +389,7 @@ def _stream_id(headers: Mapping[str, str], source: str) -> StreamId:
     incarnation, _, position = rest.partition(":")
     if owner != source or not (incarnation.isdigit() and position.isdigit()):
         raise ForeignMessage(f"the stream of {source} has a message that {source} did not write")
-    return StreamId(int(incarnation), int(position), UUID(headers["ce-id"]))
+    try:
+        return StreamId(int(incarnation), int(position), UUID(headers["ce-id"]))
+    except (KeyError, ValueError) as error:
+        raise ForeignMessage(f"the stream of {source} has a message without an id") from error

@@ -7,6 +7,10 @@ from datetime import UTC, datetime
 
 from stagepost.engine.ids import read_id
 from stagepost.engine.store import Envelope
+from stagepost.messages import MAX_BIGINT
+
+_MAX_INT = 2**31 - 1
+_MAX_TEXT = 1000
 
 
 def subject_of(message: Envelope) -> str:
@@ -48,26 +52,48 @@ def headers_of(message: Envelope) -> dict[str, str]:
 def read_envelope(subject: str, headers: Mapping[str, str], body: bytes) -> Envelope:
     """Read what `headers_of` wrote. The source is the stream's, as the subject says.
 
+    What no service writes could not be stored, not even as a dead letter, or would be taken for
+    what it is not: a timer, another's answer.
+
     Raises:
-        KeyError, ValueError: it is not one of our messages.
+        KeyError, ValueError, IndexError: it is not one of our messages.
     """
     parts = subject.split(".")
-    _, incarnation, position = headers["Nats-Msg-Id"].split(":")
+    source, incarnation, position = headers["Nats-Msg-Id"].split(":")
     causation = headers.get("ce-causationid")
     time = headers.get("ce-time")
+    trace = headers.get("ce-traceparent")
+    kind, name = headers["ce-kind"], f"{parts[-2]}.{parts[-1]}"
+    if parts[1] == "event":
+        name = f"{parts[0]}.{parts[-1]}"
+    if source != parts[0] or headers["ce-type"] != name or kind != parts[1]:
+        raise ValueError(f"{headers['ce-type']!r} from {source!r} is not what the subject says")
     return Envelope(
         id=read_id(headers["ce-id"]),
-        type=headers["ce-type"],
-        version=int(headers["ce-version"]),
-        kind=headers["ce-kind"],
+        type=name,
+        version=_number(headers["ce-version"], _MAX_INT),
+        kind=kind,
         source=parts[0],
-        key=headers["ce-subject"],
+        key=_text(headers["ce-subject"]),
         correlation=read_id(headers["ce-correlationid"]),
         causation=read_id(causation) if causation else None,
         body=body,
         recipient=parts[2] if parts[1] == "command" else None,
-        traceparent=headers.get("ce-traceparent"),
-        incarnation=int(incarnation),
-        position=int(position),
+        traceparent=None if trace is None else _text(trace),
+        incarnation=_number(incarnation, _MAX_INT),
+        position=_number(position, MAX_BIGINT),
         time=datetime.fromisoformat(time) if time else None,
     )
+
+
+def _number(text: str, most: int) -> int:
+    number = int(text)
+    if not 1 <= number <= most:
+        raise ValueError(f"{text!r} is not from 1 to {most}")
+    return number
+
+
+def _text(text: str) -> str:
+    if not 1 <= len(text) <= _MAX_TEXT or "\x00" in text:
+        raise ValueError("a text is empty, too long, or has a character that nobody stores")
+    return text

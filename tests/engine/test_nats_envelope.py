@@ -1,0 +1,91 @@
+"""What comes over the wire is one of our messages, or it is left alone."""
+
+from __future__ import annotations
+
+import json
+from uuid import uuid4
+
+import nats
+import pytest
+
+from stagepost.engine.store import Envelope
+from stagepost.engine.transports.nats import NatsTransport
+from stagepost.engine.transports.nats_envelope import headers_of, read_envelope, subject_of
+from tests.engine.nats_server import NatsServer
+from tests.engine.test_transport_conformance import READER, SOURCE, message, subscribe, take
+
+ASKED = Envelope(
+    id=uuid4(),
+    type="payments.RetrievePayment",
+    version=1,
+    kind="command",
+    source="fulfillment",
+    key="10248",
+    correlation=uuid4(),
+    causation=uuid4(),
+    body=b"{}",
+    recipient="payments",
+    incarnation=1,
+    position=7,
+)
+
+
+@pytest.mark.parametrize("sent", [ASKED, message(3)])
+def test_what_was_written_is_read(sent: Envelope) -> None:
+    assert read_envelope(subject_of(sent), headers_of(sent), sent.body) == sent
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ce-subject": ""},
+        {"ce-subject": "x" * 5_000},
+        {"ce-subject": "a\x00b"},
+        {"ce-version": "0"},
+        {"ce-version": str(2**40)},
+        {"ce-kind": "timer"},
+        {"ce-kind": "event"},
+        {"ce-type": "inventory.ReserveStock"},
+        {"ce-type": "shipping.RetrievePayment"},
+        {"ce-id": "mine"},
+        {"ce-traceparent": "x" * 5_000},
+        {"Nats-Msg-Id": "fulfillment:1:0"},
+        {"Nats-Msg-Id": f"fulfillment:1:{2**70}"},
+        {"Nats-Msg-Id": f"fulfillment:{2**40}:1"},
+        {"Nats-Msg-Id": "ordering:1:7"},
+        {"Nats-Msg-Id": "fulfillment"},
+    ],
+    ids=lambda more: ", ".join(f"{name}={value[:20]!r}" for name, value in more.items()),
+)
+def test_what_no_service_writes_is_not_read(more: dict[str, str]) -> None:
+    with pytest.raises((KeyError, ValueError, IndexError)):
+        read_envelope(subject_of(ASKED), headers_of(ASKED) | more, b"{}")
+
+
+async def test_garbage_behind_our_last_message_stops_neither_writer_nor_reader(
+    nats_server: NatsServer,
+) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    await publisher.publish([first := message(1)])
+    subject = subject_of(first)
+    somebody = await nats.connect(nats_server.url(SOURCE), inbox_prefix=b"_INBOX_payments")
+    for headers in (None, {"Nats-Msg-Id": "payments:1:9"}, {"ce-id": "\u2603"}):
+        answer = await somebody.request(subject, b"\xff{", headers=headers)
+        assert "error" not in json.loads(answer.data)
+    await somebody.close()
+
+    tail = await publisher.tail()
+    assert tail is not None
+    assert (tail.position, tail.id) == (1, first.id)
+    await publisher.publish([message(2)])
+
+    subscription, woken = await subscribe(reader)
+    taken = await take(subscription, woken, 2)
+    assert [received.message.position for received in taken] == [1, 2]
+    await subscription.close()
+    await reader.close()
+    await writer.close()
