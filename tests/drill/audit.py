@@ -95,9 +95,9 @@ class WindowAudit:
         """Count messages that belong to no window, so that no check has seen them."""
         return await self._ask(partial(_value, _SQL["strays"]))
 
-    async def ends(self) -> Sequence[float]:
-        """Return when orders ended in the last minutes, of all windows."""
-        return [row["at"] for row in await self._ask(partial(_rows, _SQL["ends"]))]
+    async def confirmations(self) -> Sequence[float]:
+        """Return when orders were confirmed in the last minutes, of all windows."""
+        return [row["at"] for row in await self._ask(partial(_rows, _SQL["confirmations"]))]
 
     async def check(self) -> dict[str, Finding]:
         """Check every promise that is about what is stored."""
