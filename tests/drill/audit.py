@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,11 @@ AGAIN = 0.1
 BY = ("key", "order_id", "sku")
 """Columns that tell to which window a row belongs: its orders and SKUs begin with its name."""
 
+EVENTS = "stored_events"
+
+FOLDED = 5.0
+"""Seconds in which the views must have folded the last event."""
+
 T = TypeVar("T")
 
 
@@ -35,6 +41,7 @@ class WindowAudit:
         self._stack = stack
         self._connection: Connection | None = None
         self._services = find_services()
+        self._window = Window("none")
         self._marks: Mapping[str, int] = {}
 
     async def prepare(self) -> None:
@@ -57,34 +64,19 @@ class WindowAudit:
         }
 
     async def look_at(self, window: Window, marks: Mapping[str, int]) -> None:
-        """Show this window, which began where the marks are."""
-        self._marks = marks
+        """Show this window, which began where the marks are; its events come with the check."""
+        self._window, self._marks = window, marks
         tables = await self._ask(partial(_rows, _SQL["tables"]))
         views = "\n".join(
             _SQL["view"].format(
                 service=t["service"],
                 table=t["name"],
-                belongs=self._belongs(t["service"], t["name"], t["columns"], window.prefix),
+                belongs=_belongs(t["service"], t["name"], t["columns"], window.prefix),
             )
             for t in tables
+            if t["name"] != EVENTS
         )
         await self._ask(partial(_do, views))
-
-    def _belongs(self, service: str, table: str, columns: Collection[str], prefix: str) -> str:
-        ours = f"LIKE '{prefix}%'"
-        if column := next((name for name in BY if name in columns), None):
-            return f'"{column}" {ours}'
-        if table == "calls":
-            return f'position IN (SELECT position FROM "all_{service}".outbox WHERE key {ours})'
-        if table == "stored_events":
-            # Events have no key: those of every stream in which the window's messages did anything.
-            since = f"notification_id > {self._marks[service]}"
-            return (
-                f'{since} AND originator_id IN (SELECT e.originator_id FROM "all_{service}".inbox i'
-                f' JOIN "all_{service}".stored_events e ON e.causation_id = i.message_id'
-                f" WHERE e.{since} AND i.key {ours})"
-            )
-        return "true"  # positions of readers and the like belong to all windows
 
     async def ended(self) -> int:
         """Count the orders of the window that have ended."""
@@ -103,20 +95,31 @@ class WindowAudit:
         """Count messages that belong to no window, so that no check has seen them."""
         return await self._ask(partial(_value, _SQL["strays"]))
 
-    async def ends(self) -> Sequence[float]:
-        """Return when orders ended in the last minutes, of all windows."""
-        return [row["at"] for row in await self._ask(partial(_rows, _SQL["ends"]))]
+    async def confirmations(self) -> Sequence[float]:
+        """Return when orders were confirmed in the last minutes, of all windows."""
+        return [row["at"] for row in await self._ask(partial(_rows, _SQL["confirmations"]))]
 
-    async def check(self, accepted: Collection[str]) -> dict[str, Finding]:
+    async def check(self) -> dict[str, Finding]:
         """Check every promise that is about what is stored."""
+        return await self._ask(self._check)
 
-        async def check(connection: Connection) -> dict[str, Finding]:
-            audit = Audit(connection, self._services.values(), accepted)
-            found = {promise: await audit.check(promise) for promise in PROMISES}
-            found[VIEWS] = await check_views(audit, self._services.values())
-            return found
-
-        return await self._ask(check)
+    async def _check(self, connection: Connection) -> dict[str, Finding]:
+        services = self._services.values()
+        audit = Audit(connection, services, self._window.accepted)
+        await connection.execute(
+            "\n".join(
+                _SQL["events"].format(
+                    service=service, since=self._marks[service], prefix=self._window.prefix
+                )
+                for service in self._services
+            )
+        )
+        deadline = time.monotonic() + FOLDED
+        while (await audit.row("under_way"))["views"] and time.monotonic() < deadline:
+            await asyncio.sleep(AGAIN)
+        found = {promise: await audit.check(promise) for promise in PROMISES}
+        found[VIEWS] = await check_views(audit, services)
+        return found
 
     async def _ask(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
         """Ask again on a new connection where the old one is gone."""
@@ -132,6 +135,15 @@ class WindowAudit:
                         self._connection.terminate()
                         self._connection = None
                 await asyncio.sleep(AGAIN)
+
+
+def _belongs(service: str, table: str, columns: Collection[str], prefix: str) -> str:
+    ours = f"LIKE '{prefix}%'"
+    if column := next((name for name in BY if name in columns), None):
+        return f'"{column}" {ours}'
+    if table == "calls":
+        return f'position IN (SELECT position FROM "all_{service}".outbox WHERE key {ours})'
+    return "true"  # positions of readers and the like belong to all windows
 
 
 async def _do(statement: str, connection: Connection) -> None:

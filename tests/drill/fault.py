@@ -35,11 +35,13 @@ class Fault:
     `strike` does it to the shop, while orders flow, and returns when the shop has everything again
     that it needs; it raises `NotFired` where it could not be done. `seconds` is about how long it
     takes until all is quiet again: the schedule goes by it. `standstill` and `after_back` are the
-    reach: the longest time in which no order may end, in all and since what was gone is back.
-    It falls on a shop in which each service runs in so many `instances`.
-    `broken` names the promises that nobody can keep under this fault, and why; whatever it names
-    is reported, and does not fail the drill. `waits` says why orders may be left that wait for a
-    person; without it none may.
+    reach: the longest time in which no order may be confirmed, in all, and since what had gone is
+    back. It falls on a shop in which each service runs in so many `instances`.
+
+    `broken` names the promises that nobody can keep under this fault, and why; what it names is
+    told, and does not fail the drill. `waits` says why orders may be left that wait for a person;
+    without it none may. Where the shop `forgets` which orders had ended, a standstill is measured
+    from when it was back.
     """
 
     name: str
@@ -50,3 +52,4 @@ class Fault:
     instances: int = 1
     broken: Mapping[str, str] = field(default_factory=dict)
     waits: str = ""
+    forgets: bool = False

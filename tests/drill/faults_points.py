@@ -61,7 +61,7 @@ def stop_at(point: Point, stop: Stop, instances: int = 1) -> Fault:
 
 
 async def _back_from_death(site: Site, service: str, pid: int) -> float:
-    if not await until(lambda: site.stack.pid(service) != pid, 15):
+    if not await until(lambda: site.stack.pid(service) != pid, 30):
         raise NotFired(f"{service} was not started again, so it did not end")
     return await site.until_back(service)
 

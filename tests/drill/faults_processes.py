@@ -26,7 +26,7 @@ async def kill_now(
     for pid in before.values():
         os.kill(pid, how)
     started = await until(
-        lambda: all(site.stack.pid(name) != pid for name, pid in before.items()), 15
+        lambda: all(site.stack.pid(name) != pid for name, pid in before.items()), 30
     )
     if not started:
         raise NotFired(f"{', '.join(names)}: not started again, so not ended")

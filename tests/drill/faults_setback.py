@@ -27,7 +27,15 @@ SECONDS = {"ordering": 25, "payments": 20, "inventory": 20, "shipping": 25, "ful
 NOTICED = 10.0
 """Seconds in which it must have seen what was done to it."""
 
-BROKEN: Mapping[str, Mapping[str, str]] = {}
+HEARD = {"7 every command is answered": "others have heard what it no longer knows that it sent"}
+BROKEN: Mapping[str, Mapping[str, str]] = dict.fromkeys(SECONDS, HEARD) | {
+    "ordering": HEARD
+    | {
+        "1 no order is lost": "orders that were accepted since stood nowhere else",
+        "5 money agrees to the cent": "others went on with orders that ordering has forgotten",
+    }
+}
+"""The promises that nobody can keep, and why."""
 
 
 def set_back(service: str, *, restarted: bool) -> Fault:
@@ -55,7 +63,8 @@ def set_back(service: str, *, restarted: bool) -> Fault:
         strike,
         seconds=SECONDS[service],
         broken=BROKEN.get(service, {}),
-        waits="what they were answered before was never asked in the second life",
+        waits="what was lost with the database cannot be decided again",
+        forgets=service == "ordering",
     )
 
 

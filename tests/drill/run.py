@@ -31,7 +31,7 @@ LEAD = 1.0
 TAIL = 0.3
 """Seconds for which a window goes on when all is back."""
 
-STRIKE = 60.0
+STRIKE = 120.0
 """Seconds in which a fault must have been done, and what it took away be back."""
 
 STILL, GIVEN_UP = 20.0, 6.0
@@ -142,17 +142,18 @@ class Drill:
 
     async def _judge(self, attempt: Attempt) -> Injection:
         window, struck = attempt.window, attempt.struck
-        findings = await self._audit.check(window.accepted)
-        ends = await self._audit.ends()
+        findings = await self._audit.check()
+        ends = await self._audit.confirmations()
         if wrong := window.answers["500"]:
             attempt.failures.append(f"{wrong} requests were answered 500")
         back_at = struck.back_at if struck else None
+        since = back_at if attempt.fault.forgets and back_at else attempt.at
         return Injection(
             fault=attempt.fault,
             at=attempt.at,
             orders=len(window.accepted),
             proof=struck.proof if struck else "",
-            standstill=standstill(ends, attempt.at),
+            standstill=standstill(ends, since, forgets=attempt.fault.forgets),
             after_back=None if back_at is None else first_after(ends, back_at),
             findings=findings,
             failures=attempt.failures,
@@ -162,8 +163,10 @@ class Drill:
         )
 
 
-def standstill(ends: Sequence[float], since: float) -> float:
-    """Return the longest time between two ends of which the later lies after `since`."""
+def standstill(ends: Sequence[float], since: float, *, forgets: bool = False) -> float:
+    """Return the longest time between two orders' ends of which the later lies after `since`."""
+    if forgets:
+        ends = [since, *(end for end in ends if end > since)]
     gaps = [later - earlier for earlier, later in pairwise(ends) if later > since]
     return max(gaps, default=time.time() - since)
 

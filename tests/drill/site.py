@@ -32,7 +32,7 @@ class Site:
     dice: Random
     http: aiohttp.ClientSession
 
-    async def until_back(self, name: str, seconds: float = 30) -> float:
+    async def until_back(self, name: str, seconds: float = 60) -> float:
         """Wait until a process of the stack answers; return when it was seen to.
 
         Raises:

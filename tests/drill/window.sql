@@ -9,6 +9,7 @@ CREATE DATABASE drill TEMPLATE audit;
 -- All that is stored of one service moves aside; the window gets its place.
 ALTER SCHEMA "{service}" RENAME TO "all_{service}";
 CREATE SCHEMA "{service}";
+CREATE TABLE "{service}".stored_events (LIKE "all_{service}".stored_events);
 
 -- name: tables
 -- Every foreign table, and its columns.
@@ -19,6 +20,16 @@ SELECT substr(table_schema, 5) AS service, table_name AS name, array_agg(column_
 -- What of a table belongs to the window.
 CREATE OR REPLACE VIEW "{service}"."{table}" AS SELECT * FROM "all_{service}"."{table}" WHERE {belongs};
 
+-- name: events
+-- Events have no key: those of every stream in which the window's messages did anything. A copy,
+-- for it is asked for again and again.
+TRUNCATE "{service}".stored_events;
+WITH causes AS MATERIALIZED (SELECT message_id FROM "all_{service}".inbox WHERE key LIKE '{prefix}%'),
+events AS MATERIALIZED (SELECT * FROM "all_{service}".stored_events WHERE notification_id > {since})
+INSERT INTO "{service}".stored_events
+SELECT * FROM events WHERE originator_id IN (
+  SELECT originator_id FROM events WHERE causation_id IN (SELECT message_id FROM causes));
+
 -- name: last_event
 -- Where the log of a service stands.
 SELECT coalesce(max(notification_id), 0) AS last FROM "all_{service}".stored_events
@@ -28,11 +39,11 @@ SELECT coalesce(max(notification_id), 0) AS last FROM "all_{service}".stored_eve
 SELECT count(DISTINCT key) AS ended FROM ordering.outbox
  WHERE type IN ('ordering.OrderConfirmed', 'ordering.OrderRejected')
 
--- name: ends
--- When orders ended, of all windows, as seconds since 1970.
+-- name: confirmations
+-- When orders were confirmed, of all windows, as seconds since 1970. (An order that nobody works on
+-- is rejected in the end: that would pass for life.)
 SELECT extract(epoch FROM recorded_at)::float8 AS at FROM all_ordering.outbox
- WHERE type IN ('ordering.OrderConfirmed', 'ordering.OrderRejected')
-   AND recorded_at > now() - interval '5 minutes'
+ WHERE type = 'ordering.OrderConfirmed' AND recorded_at > now() - interval '5 minutes'
  ORDER BY recorded_at
 
 -- name: waiting
