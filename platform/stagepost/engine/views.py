@@ -14,7 +14,7 @@ from stagepost.view import Recorded, Row, View
 
 PAGE = 500
 
-GATHER = 0.25
+GATHER = 1.0
 """Seconds; nobody's next step waits for a view."""
 
 
