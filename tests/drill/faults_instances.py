@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.drill.fault import BACK, KILLED, Fault, Struck
+from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
 from tests.drill.faults_processes import SERVICES, kill_now, pause_now
 from tests.drill.site import Site
 
@@ -17,8 +17,16 @@ async def _leaders(site: Site, services: tuple[str, ...] = SERVICES) -> list[str
 async def _taken_over(site: Site, struck: Struck, before: list[str]) -> Struck:
     after = await _leaders(site)
     moved = [f"{old} to {new}" for old, new in zip(before, after, strict=True) if old != new]
-    said = ", ".join(moved) or "no lease"
-    return Struck(f"{struck.proof}; passed on: {said}", struck.back_at)
+    said = ", ".join(moved) or "none, who was killed was back before its lease had expired"
+    return Struck(f"{struck.proof}; leases passed on: {said}", struck.back_at)
+
+
+async def _all_taken_over(site: Site, struck: Struck, stopped: list[str]) -> Struck:
+    services = tuple(name.removesuffix("-2") for name in stopped)
+    after = await _leaders(site, services)
+    if idle := set(stopped) & set(after):
+        raise NotFired(f"nobody took over from {', '.join(sorted(idle))}")
+    return Struck(f"{struck.proof}; now lead {', '.join(after)}", struck.back_at)
 
 
 async def kill_leader(site: Site) -> Struck:
@@ -38,13 +46,13 @@ async def stop_leader(site: Site) -> Struck:
     """Stop who leads one service, and wake it when another leads."""
     before = await _leaders(site)
     leader = site.dice.choice(before)
-    return await _taken_over(site, await pause_now(site, [leader], STOPPED), before)
+    return await _all_taken_over(site, await pause_now(site, [leader], STOPPED), [leader])
 
 
 async def stop_leaders(site: Site) -> Struck:
     """Stop who leads, of every service, and wake them when others lead."""
     before = await _leaders(site)
-    return await _taken_over(site, await pause_now(site, before, STOPPED), before)
+    return await _all_taken_over(site, await pause_now(site, before, STOPPED), before)
 
 
 FAULTS = (
