@@ -41,8 +41,14 @@ def is_passing(error: asyncpg.PostgresError) -> bool:
     return (error.sqlstate or "").startswith(PASSING)
 
 
-_PLANS = {"enable_seqscan": "off", "jit": "off"}
-"""Plans are kept: one made while a table was small must not scan it when it has grown."""
+_PLANS = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+"""Plans are kept: one made while tables were small must not read all of them when they have grown.
+Every statement of a service probes indexes."""
 
 
 async def open_pool(dsn: str, *, size: int = 6) -> Pool:

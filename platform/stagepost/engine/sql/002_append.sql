@@ -25,10 +25,7 @@ CREATE FUNCTION append(
   r_position bigint[], r_delay float8[],
   OUT outcomes int[], OUT positions bigint[],
   OUT known_c int[], OUT known_key text[], OUT known_fingerprint bytea[], OUT known_response bytea[]
-) LANGUAGE plpgsql VOLATILE
--- Plans are kept: one that was made while a table was small must not read all of it when it has grown.
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
-AS $$
+) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
   at timestamptz;

@@ -38,20 +38,29 @@ SELECT position, message_id, kind, type, version, key, recipient, body, correlat
   FROM outbox WHERE position = $1 AND channel = 'broker'
 
 -- name: due_calls
--- The oldest call of each lane that nobody works on; those behind it wait.
-SELECT c.position, c.channel, c.lane, c.attempt, extract(epoch FROM c.due_at - clock_timestamp())::float8 AS due_in,
+-- The oldest call of each lane that nobody works on; those behind it wait. And of those that are not
+-- yet due the next: it says how long to sleep.
+WITH first AS NOT MATERIALIZED (
+  SELECT c.* FROM calls c
+   WHERE c.lane <> ALL ($2::text[])
+     AND NOT EXISTS (SELECT FROM calls e WHERE e.lane = c.lane AND e.position < c.position)),
+wanted AS (
+  (SELECT * FROM first WHERE due_at <= (SELECT clock_timestamp()) ORDER BY due_at, position LIMIT $1)
+  UNION ALL
+  (SELECT * FROM first WHERE due_at > (SELECT clock_timestamp()) ORDER BY due_at, position LIMIT 1))
+SELECT w.position, w.channel, w.lane, w.attempt, extract(epoch FROM w.due_at - clock_timestamp())::float8 AS due_in,
        o.message_id, o.kind, o.type, o.version, o.key, o.body, o.correlation_id, o.causation_id, o.traceparent,
        o.incarnation, o.recorded_at
-  FROM calls c JOIN outbox o USING (position)
- WHERE c.lane <> ALL ($2::text[])
-   AND NOT EXISTS (SELECT FROM calls e WHERE e.lane = c.lane AND e.position < c.position)
- ORDER BY c.due_at, c.position LIMIT $1
+  FROM wanted w JOIN outbox o USING (position) ORDER BY w.due_at, w.position
 
 -- name: due_timers
--- Timers in the order in which they are due, the first that are not yet due included: it says how long to sleep.
+-- Timers in the order in which they are due, and the first that is not yet: it says how long to sleep.
 SELECT timer_id, type, version, key, body, correlation_id, causation_id, due_at,
        extract(epoch FROM due_at - clock_timestamp())::float8 AS due_in
-  FROM timers ORDER BY due_at, timer_id LIMIT $1
+  FROM ((SELECT * FROM timers WHERE due_at <= (SELECT clock_timestamp()) ORDER BY due_at, timer_id LIMIT $1)
+        UNION ALL
+        (SELECT * FROM timers WHERE due_at > (SELECT clock_timestamp()) ORDER BY due_at LIMIT 1)) t
+ ORDER BY due_at, timer_id
 
 -- name: cursors
 -- Where a reader stands in every log that it has read.
