@@ -39,11 +39,8 @@ class Item:
     fingerprint: bytes = b""
     done: asyncio.Future[Any] | None = None
     decided: Decided | None = None
-
-    @property
-    def is_request(self) -> bool:
-        """Tell whether somebody asks over HTTP, whom no other instance can answer."""
-        return isinstance(self.message, Request)
+    is_request: bool = False
+    """Somebody asks over HTTP, whom no other instance can answer."""
 
     def finish(self, answer: object = None) -> None:
         if self.done is not None and not self.done.done():
@@ -99,7 +96,8 @@ def request_item(request: Request, name: UUID, service: str) -> Item:
         causation=None,
         body=encode(request),
     )
-    return Item(cause, request, done=asyncio.get_running_loop().create_future())
+    done = asyncio.get_running_loop().create_future()
+    return Item(cause, request, done=done, is_request=True)
 
 
 def onward(cursor: Cursor, last: Item) -> Cursor:

@@ -120,20 +120,14 @@ class PostgresStore:
 
     async def events(self, after: int, limit: int) -> list[Notification]:
         return [
-            Notification(
-                row["notification_id"],
-                row["recorded_at"],
-                StoredEvent(
-                    row["originator_id"], row["originator_version"], row["topic"], row["state"]
-                ),
-                row["correlation_id"],
-                row["causation_id"],
+            Notification(position, at, StoredEvent(*event), correlation, causation)
+            for position, at, *event, correlation, causation in await self._fetch(
+                "events", after, limit
             )
-            for row in await self._fetch("events", after, limit)
         ]
 
     async def outbox(self, after: int, limit: int) -> list[Envelope]:
-        return [self._sent(row) for row in await self._fetch("outbox", after, limit)]
+        return [Envelope(*row) for row in await self._fetch("outbox", after, limit, self._service)]
 
     async def outbox_row(self, position: int) -> Envelope | None:
         rows = await self._fetch("outbox_row", position)

@@ -26,9 +26,9 @@ SELECT notification_id, recorded_at, originator_id, originator_version, topic, s
   FROM stored_events WHERE notification_id > $1 ORDER BY notification_id LIMIT $2
 
 -- name: outbox
--- One page for the relay.
-SELECT position, message_id, kind, type, version, key, recipient, body, correlation_id, causation_id,
-       traceparent, recorded_at, incarnation
+-- One page for the relay; the columns in the order of an envelope's fields.
+SELECT message_id, type, version, kind, $3::text, key, correlation_id, causation_id, body, recipient,
+       traceparent, incarnation, position, recorded_at
   FROM outbox WHERE position > $1 AND channel = 'broker' ORDER BY position LIMIT $2
 
 -- name: outbox_row
