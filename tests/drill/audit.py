@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -94,10 +94,6 @@ class WindowAudit:
     async def strays(self) -> int:
         """Count messages that belong to no window, so that no check has seen them."""
         return await self._ask(partial(_value, _SQL["strays"]))
-
-    async def confirmations(self) -> Sequence[float]:
-        """Return when orders were confirmed in the last minutes, of all windows."""
-        return [row["at"] for row in await self._ask(partial(_rows, _SQL["confirmations"]))]
 
     async def check(self) -> dict[str, Finding]:
         """Check every promise that is about what is stored."""

@@ -42,6 +42,9 @@ INJECTIONS = 300
 SECONDS = 195.0
 """How long the injections of a short drill take together, by what each is expected to take."""
 
+SHORT, FOR_LONG_ONES = 7.0, 0.2
+"""A fault that takes more seconds is a long one, and how much of the time long ones get."""
+
 
 def named(words: Iterable[str]) -> tuple[Fault, ...]:
     """Return the faults whose names contain one of these, as they stand in the catalogue.
@@ -58,14 +61,25 @@ def named(words: Iterable[str]) -> tuple[Fault, ...]:
 
 
 def schedule(seed: int, faults: Sequence[Fault] = CATALOGUE) -> list[Fault]:
-    """Return as many of these, each once, in seeded order, as a short drill has time for."""
-    order = list(faults)
-    Random(seed).shuffle(order)
-    plan: list[Fault] = []
-    for fault in order:
-        if sum(planned.seconds for planned in plan) + fault.seconds <= SECONDS:
-            plan.append(fault)
+    """Return as many of these, each once, in seeded order, as a short drill has time for.
+
+    Few of them are long ones: the time is for many different ones.
+    """
+    order = Random(seed).sample(list(faults), len(faults))
+    plan = _that_fit([fault for fault in order if fault.seconds > SHORT], SECONDS * FOR_LONG_ONES)
+    room = SECONDS - sum(fault.seconds for fault in plan)
+    plan += _that_fit([fault for fault in order if fault.seconds <= SHORT], room)
+    Random(seed).shuffle(plan)
     return sorted(plan, key=_instances)
+
+
+def _that_fit(faults: Sequence[Fault], seconds: float) -> list[Fault]:
+    taken: list[Fault] = []
+    for fault in faults:
+        if fault.seconds <= seconds:
+            taken.append(fault)
+            seconds -= fault.seconds
+    return taken
 
 
 def long_schedule(seed: int, faults: Sequence[Fault] = CATALOGUE) -> list[Fault]:
@@ -78,5 +92,5 @@ def long_schedule(seed: int, faults: Sequence[Fault] = CATALOGUE) -> list[Fault]
 
 
 def _instances(fault: Fault) -> int:
-    """Second instances are started once, for all faults that want them."""
-    return fault.instances
+    """Second instances are started once, for all faults that want them: at the beginning."""
+    return -fault.instances

@@ -40,8 +40,7 @@ class Fault:
 
     `broken` names the promises that nobody can keep under this fault, and why; what it names is
     told, and does not fail the drill. `waits` says why orders may be left that wait for a person;
-    without it none may. Where the shop `forgets` which orders had ended, a standstill is measured
-    from when it was back.
+    without it none may.
     """
 
     name: str
@@ -52,4 +51,3 @@ class Fault:
     instances: int = 1
     broken: Mapping[str, str] = field(default_factory=dict)
     waits: str = ""
-    forgets: bool = False

@@ -136,7 +136,7 @@ def forged(more: Mapping[str, str], body: bytes = b"{}") -> Callable:  # type: i
         async with _admin(site) as client:
             for stream, subject in OTHERS.items():
                 position = await _next_position(client, stream)
-                headers = _envelope(site, subject, stream, position) | more
+                headers = {**_envelope(site, subject, stream, position), **more}
                 await _put(client, subject, body, headers)
         return Struck(f"{len(OTHERS)} forged messages were stored by the broker")
 

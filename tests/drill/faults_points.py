@@ -25,12 +25,13 @@ WHO = {
 REACHED = 15.0
 """Seconds in which a service must have come to its point."""
 
-PAUSED = 4.0
-"""Seconds for which one is paused there: longer than the lease."""
+PAUSED, LONGER = 1.5, 5.0
+"""Seconds for which one is paused there; the second where another takes over meanwhile."""
 
 
 def stop_at(point: Point, stop: Stop, instances: int = 1) -> Fault:
     """Stop a service, which the dice choose, at a point."""
+    seconds = LONGER if instances > 1 else PAUSED
 
     async def strike(site: Site) -> Struck:
         service = site.dice.choice(WHO[point])
@@ -47,13 +48,13 @@ def stop_at(point: Point, stop: Stop, instances: int = 1) -> Fault:
         proof = f"process {pid} of {service} reached {point}"
         if stop is Stop.KILL:
             return Struck(f"{proof}, and was killed", await _back_from_death(site, service, pid))
-        return Struck(f"{proof}, and was seen stopped", await _woken(service, pid))
+        return Struck(f"{proof}, and was seen stopped", await _woken(service, pid, seconds))
 
     word = "kill -9" if stop is Stop.KILL else "paused"
     return Fault(
         f"{point}: {word}{', another takes over' if instances > 1 else ''}",
         strike,
-        seconds=5.0 if stop is Stop.KILL else PAUSED + 1,
+        seconds=5.0 if stop is Stop.KILL else seconds + 2.5,
         standstill=KILLED if stop is Stop.KILL else None,
         after_back=None if stop is Stop.KILL else BACK,
         instances=instances,
@@ -66,11 +67,11 @@ async def _back_from_death(site: Site, service: str, pid: int) -> float:
     return await site.until_back(service)
 
 
-async def _woken(service: str, pid: int) -> float:
+async def _woken(service: str, pid: int, seconds: float) -> float:
     try:
         if not await until(lambda: is_stopped(pid), 2):
             raise NotFired(f"{service} came to its point and did not stop")
-        await asyncio.sleep(PAUSED)
+        await asyncio.sleep(seconds)
     finally:
         os.kill(pid, signal.SIGCONT)
     return time.time()

@@ -64,7 +64,6 @@ def set_back(service: str, *, restarted: bool) -> Fault:
         seconds=SECONDS[service],
         broken=BROKEN.get(service, {}),
         waits="what was lost with the database cannot be decided again",
-        forgets=service == "ordering",
     )
 
 

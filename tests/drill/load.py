@@ -49,6 +49,7 @@ class Window:
     """The orders around one fault: `accepted` says when each was; `answers` what else was said."""
 
     name: str
+    opened_at: float = field(default_factory=time.monotonic)
     accepted: dict[str, float] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -99,6 +100,7 @@ class Load:
             )
         )
         self._book = (_of(window, order) for order in book.orders)
+        window.opened_at = time.monotonic()
         self.window, self.calm = window, False
         return window
 

@@ -123,6 +123,7 @@ class Report:
     seed: int
     seconds: float
     injections: Sequence[Injection]
+    planned: int
     in_catalogue: int
     strays: int = 0
 
@@ -144,6 +145,7 @@ class Report:
             "faults_in_catalogue": self.in_catalogue,
             "distinct_faults": len(self.lines),
             "injections": len(self.injections),
+            "found_no_time": self.planned - len(self.injections),
             "orders": sum(i.orders for i in self.injections),
             "all_is_well": self.all_is_well,
             "slower_than_reach": [i.fault.name for i in self.injections if i.is_slow],
@@ -213,6 +215,8 @@ def _verdict(report: Report) -> Text:
     if report.all_is_well:
         slow = sum(i.is_slow for i in report.injections)
         note = f" {slow} injections took longer than they should." if slow else ""
+        if late := report.planned - len(report.injections):
+            note += f" {late} more found no time: this machine is slow today."
         return Text(f"\nEvery fault was done, every promise held.{note}", style="bold green")
     stray = f" {report.strays} messages belong to no window." if report.strays else ""
     return Text(f"\nNot all is well: see above.{stray}", style="bold red")

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from math import inf
 from pathlib import Path
 from random import Random
 
@@ -19,6 +19,7 @@ from tests.drill.load import Load, Window
 from tests.drill.report import Injection, told
 from tests.drill.site import Site
 from tests.drill.stack import DrillStack
+from tests.drill.watch import Watch, first_after, standstill
 
 TIMERS = {"AnswersDue": 1.5, "GoodsDue": 1.5, "SlaDue": 60.0}
 """Seconds that an order waits; slow cards and carriers take longer than the first two."""
@@ -58,22 +59,27 @@ class Attempt:
 class Drill:
     """One stack, one load, and the window that is open."""
 
-    def __init__(self, stack: DrillStack, load: Load, audit: WindowAudit, seed: int) -> None:
+    def __init__(
+        self, stack: DrillStack, load: Load, watch: Watch, audit: WindowAudit, seed: int
+    ) -> None:
         self._stack = stack
         self._load = load
+        self._watch = watch
         self._audit = audit
         self._seed = seed
 
     async def run(
-        self, plan: Sequence[Fault], tell: Callable[[Injection], None]
+        self, plan: Sequence[Fault], tell: Callable[[Injection], None], until: float
     ) -> list[Injection]:
-        """Do every fault of a plan; `tell` hears of each."""
+        """Do the faults of a plan that find time until then; `tell` hears of each."""
         injections: list[Injection] = []
         window, marks = await self._open()
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
             for number, fault in enumerate(plan):
+                if time.monotonic() + fault.seconds > until:
+                    continue
                 await self._stack.scale(fault.instances)
-                await asyncio.sleep(LEAD)
+                await asyncio.sleep(window.opened_at + LEAD - time.monotonic())
                 attempt = Attempt(number, fault, window, marks)
                 dice = Random(f"{self._seed}/{number}")
                 await self._strike(attempt, Site(self._stack, self._load, dice, http))
@@ -143,18 +149,16 @@ class Drill:
     async def _judge(self, attempt: Attempt) -> Injection:
         window, struck = attempt.window, attempt.struck
         findings = await self._audit.check()
-        ends = await self._audit.confirmations()
         if wrong := window.answers["500"]:
             attempt.failures.append(f"{wrong} requests were answered 500")
         back_at = struck.back_at if struck else None
-        since = back_at if attempt.fault.forgets and back_at else attempt.at
         return Injection(
             fault=attempt.fault,
             at=attempt.at,
             orders=len(window.accepted),
             proof=struck.proof if struck else "",
-            standstill=standstill(ends, since, forgets=attempt.fault.forgets),
-            after_back=None if back_at is None else first_after(ends, back_at),
+            standstill=standstill(self._watch.seen, attempt.at),
+            after_back=None if back_at is None else first_after(self._watch.seen, back_at),
             findings=findings,
             failures=attempt.failures,
             waiting=attempt.waiting,
@@ -163,23 +167,14 @@ class Drill:
         )
 
 
-def standstill(ends: Sequence[float], since: float, *, forgets: bool = False) -> float:
-    """Return the longest time between two orders' ends of which the later lies after `since`."""
-    if forgets:
-        ends = [since, *(end for end in ends if end > since)]
-    gaps = [later - earlier for earlier, later in pairwise(ends) if later > since]
-    return max(gaps, default=time.time() - since)
-
-
-def first_after(ends: Sequence[float], moment: float) -> float:
-    """Return how many seconds after a moment the first order ended."""
-    return min((end - moment for end in ends if end > moment), default=time.time() - moment)
-
-
 async def drill(
-    plan: Sequence[Fault], seed: int, data: Path, tell: Callable[[Injection], None]
+    plan: Sequence[Fault],
+    seed: int,
+    data: Path,
+    tell: Callable[[Injection], None],
+    until: float = inf,
 ) -> tuple[list[Injection], int]:
-    """Run a stack of its own through a plan.
+    """Run a stack of its own through a plan, as far as it gets until then (by the monotonic clock).
 
     Returns what came of each injection, and how many messages belong to no window.
     """
@@ -187,8 +182,9 @@ async def drill(
         audit = WindowAudit(stack)
         await audit.prepare()
         try:
-            async with Load(stack.urls, seed) as load:
-                injections = await Drill(stack, load, audit, seed).run(plan, tell)
+            async with Load(stack.urls, seed) as load, Watch(stack) as watch:
+                work = Drill(stack, load, watch, audit, seed)
+                injections = await work.run(plan, tell, until)
             return injections, await audit.strays()
         finally:
             await audit.close()

@@ -60,4 +60,4 @@ async def test_a_drill_tells_what_was_survived_what_was_broken_and_what_was_neve
     assert missed.failures == ["not fired: nobody was there"]
     assert not missed.broken
     assert strays == 0
-    assert not Report(7, 1.0, injections, 4, strays).all_is_well
+    assert not Report(7, 1.0, injections, 4, 4, strays).all_is_well

@@ -15,8 +15,8 @@ from tests.drill import __main__ as command
 from tests.drill.catalogue import CATALOGUE, INJECTIONS, SECONDS, long_schedule, named, schedule
 from tests.drill.fault import Fault, Struck
 from tests.drill.report import Injection, Report, show, told
-from tests.drill.run import first_after, standstill
 from tests.drill.site import Site
+from tests.drill.watch import first_after, standstill
 
 HELD = Finding(holds=True, detail="3 messages")
 LOST = Finding(holds=False, detail="1 violations, such as: it never reached payments")
@@ -44,7 +44,7 @@ def injection(fault: Fault = FAULT, finding: Finding = HELD, **known: object) ->
 
 
 def report(*injections: Injection, strays: int = 0) -> Report:
-    return Report(7, 12.0, injections, len(CATALOGUE), strays)
+    return Report(7, 12.0, injections, len(injections), len(CATALOGUE), strays)
 
 
 def printed(of: Report) -> str:

@@ -39,13 +39,6 @@ SELECT coalesce(max(notification_id), 0) AS last FROM "all_{service}".stored_eve
 SELECT count(DISTINCT key) AS ended FROM ordering.outbox
  WHERE type IN ('ordering.OrderConfirmed', 'ordering.OrderRejected')
 
--- name: confirmations
--- When orders were confirmed, of all windows, as seconds since 1970. (An order that nobody works on
--- is rejected in the end: that would pass for life.)
-SELECT extract(epoch FROM recorded_at)::float8 AS at FROM all_ordering.outbox
- WHERE type = 'ordering.OrderConfirmed' AND recorded_at > now() - interval '5 minutes'
- ORDER BY recorded_at
-
 -- name: waiting
 -- Orders of the window that have not ended, and how their process stands.
 SELECT p.key || coalesce(' ' || w.state || ', due ' || w.due_at, ' without a process') AS standing
