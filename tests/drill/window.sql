@@ -41,9 +41,9 @@ SELECT count(DISTINCT key) AS ended FROM ordering.outbox
 
 -- name: confirmations
 -- When orders were confirmed, of all windows, as seconds since 1970. (An order that nobody works on
--- is rejected in the end: that would pass for life.)
+-- is rejected in the end: that would pass for life. Nor what a clock dated that was wrong.)
 SELECT extract(epoch FROM recorded_at)::float8 AS at FROM all_ordering.outbox
- WHERE type = 'ordering.OrderConfirmed' AND recorded_at > now() - interval '5 minutes'
+ WHERE type = 'ordering.OrderConfirmed' AND recorded_at BETWEEN now() - interval '5 minutes' AND now()
  ORDER BY recorded_at
 
 -- name: waiting
