@@ -85,7 +85,11 @@ async def broker_full(site: Site) -> Struck:
 
 
 async def set_clock(site: Site) -> Struck:
-    """Set the database's clock back by an hour, then an hour ahead, then right."""
+    """Set the database's clock back by an hour, then an hour ahead, then right.
+
+    Slow cards and carriers come meanwhile, too: timers are set by that clock, and must be due.
+    """
+    site.load.calm = False
     await _everywhere(site, "clock", hours="0")
     for proxy in site.stack.to_database.values():
         proxy.cut()  # whoever connects from now on goes by that clock

@@ -23,9 +23,11 @@ GRANT USAGE ON SCHEMA wrong_clock TO PUBLIC;
 CREATE OR REPLACE FUNCTION wrong_clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
   AS $$ SELECT pg_catalog.clock_timestamp() + interval '{hours} hours' $$;
 ALTER ROLE "{service}" SET search_path = wrong_clock, pg_catalog, public;
+ALTER TABLE timers ALTER set_at SET DEFAULT wrong_clock.clock_timestamp();
 
 -- name: right
 -- The clock is right again, and nobody looks for another.
 CREATE OR REPLACE FUNCTION wrong_clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
   AS $$ SELECT pg_catalog.clock_timestamp() $$;
 ALTER ROLE "{service}" RESET search_path;
+ALTER TABLE timers ALTER set_at SET DEFAULT pg_catalog.clock_timestamp();

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 
 import aiohttp
@@ -106,5 +106,7 @@ class Liar:
 async def _pour(request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse()
     await answer.prepare(request)
-    while True:
-        await answer.write(b" " * 65_536)
+    with suppress(ConnectionError):  # nobody listens for ever
+        while True:
+            await answer.write(b" " * 65_536)
+    return answer

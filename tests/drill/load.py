@@ -46,7 +46,10 @@ class NotHeard(Exception):
 
 @dataclass
 class Window:
-    """The orders around one fault: `accepted` says when each was; `answers` what else was said."""
+    """The orders around one fault: `accepted` says when each was; `answers` what else was said.
+
+    That is a status, or that the connection was `cut`, or that the answer was `late`.
+    """
 
     name: str
     opened_at: float = field(default_factory=time.monotonic)
@@ -173,11 +176,13 @@ class _PatientShop(Shop):
             async with self.session.request(method, url, json=body) as response:
                 status, text = response.status, await response.read()
         except TimeoutError:
-            status, text = 0, b"no answer in time"
+            self.window.answers["late"] += 1
+            return 0, b"no answer in time"
         except aiohttp.ClientError as error:
-            status, text = 0, f"no answer: {error!r}".encode()
-        if status == 0 or status >= 500:
-            self.window.answers[str(status) if status else "cut"] += 1
+            self.window.answers["cut"] += 1
+            return 0, f"no answer: {error!r}".encode()
+        if status >= 500:
+            self.window.answers[str(status)] += 1
         return status, text
 
 

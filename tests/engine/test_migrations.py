@@ -16,7 +16,7 @@ from stagepost.engine.migrations import check_schema, migrate
 from stagepost.engine.stack.databases import Databases
 from stagepost.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
-PLATFORM = ["001_logs.sql", "002_append.sql", "003_waiting.sql"]
+PLATFORM = ["001_logs.sql", "002_append.sql", "003_waiting.sql", "004_clock.sql"]
 _numbers = count(1)
 
 

@@ -166,6 +166,16 @@ async def test_a_lease_that_passed_on_cannot_be_renewed(world: World) -> None:
     assert (await take(world, "three")).epoch == newer.epoch + 1
 
 
+async def test_a_lease_that_a_wrong_clock_gave_holds_nobody_up(world: World) -> None:
+    former = await take(world, "one")
+    await world.later(-3600)
+    assert not await world.store.renew_lease(former, 10)
+    lease = await take(world, "two")
+    assert lease.epoch == former.epoch + 1
+    assert await world.store.take_lease("worker", "one", 10) is None
+    assert await world.store.renew_lease(lease, 10)
+
+
 async def test_a_lease_that_is_given_back_is_free_at_once(world: World) -> None:
     await world.store.drop_lease(await take(world, "one"))
     assert await take(world, "two") == Lease("worker", "two", 2)

@@ -20,6 +20,8 @@ from tests.engine.stores import (
     writes,
 )
 
+HOUR = 3600.0
+
 # Calls
 
 
@@ -97,6 +99,19 @@ async def test_a_call_that_is_tried_again_comes_later_and_counts_its_attempts(wo
     await append(world.store, retries=[(call.position, 5)])
     await world.later(6)
     assert [(c.position, c.attempt) for c in await due(world)] == [(call.position, 2)]
+
+
+async def test_a_call_that_a_wrong_clock_put_off_is_due_at_once(world: World) -> None:
+    await send(world, called("k1"), called("k2"))
+    wrong, right = await due(world)
+    await append(world.store, retries=[(wrong.position, 5)])
+    await world.later(-HOUR)
+    await append(world.store, retries=[(right.position, 5)])
+    assert await due(world) == []
+    await world.store.put_right(longest_retry=30)
+    assert [call.position for call in await due(world)] == [wrong.position]
+    await world.later(6)
+    assert [call.position for call in await due(world)] == [wrong.position, right.position]
 
 
 async def test_a_call_that_was_answered_is_not_tried_again(world: World) -> None:
@@ -182,6 +197,18 @@ async def test_a_timer_is_due_after_its_delay(world: World) -> None:
     assert (message.id, message.type, message.kind) == (timer.id, "payments.AnswersDue", "timer")
     assert (message.key, message.source) == ("k", SERVICE)
     assert (message.correlation, message.causation) == (cause.correlation, cause.id)
+
+
+async def test_a_timer_that_a_wrong_clock_set_is_due_after_its_delay(world: World) -> None:
+    await append(world.store, Commit(heard("k1"), timers=[reminder("k1", delay=10)]))
+    await world.later(-HOUR)
+    await append(world.store, Commit(heard("k2"), timers=[reminder("k2", delay=10)]))
+    await world.store.put_right(longest_retry=30)
+    await world.store.put_right(longest_retry=30)
+    await world.later(9)
+    assert await firing(world) == []
+    await world.later(2)
+    assert {message.key for message in await firing(world)} == {"k1", "k2"}
 
 
 async def test_timers_fire_in_the_order_in_which_they_are_due(world: World) -> None:

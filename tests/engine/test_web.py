@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+import structlog
 from litestar.exceptions import NotAuthorizedException
 from structlog.testing import capture_logs
 
+from stagepost.engine.telemetry import configure_logging
+from stagepost.engine.web import server
 from stagepost.engine.web.problems import PROBLEMS_PAGE, AnyRequest
 from stagepost.errors import Conflict, NotFound, Refused
 from stagepost.messages import MAX_BIGINT
@@ -22,6 +26,15 @@ JSON = {"Content-Type": "application/json"}
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     async with World().served() as client:
         yield client
+
+
+HALF = b"Content-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"
+
+
+async def connect(
+    client: httpx.AsyncClient,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(client.base_url.host, client.base_url.port)
 
 
 def fields(answer: httpx.Response) -> list[tuple[str, str]]:
@@ -193,6 +206,60 @@ async def test_a_bug_is_told_to_the_log_and_to_nobody_else(client: httpx.AsyncCl
     assert [(line["instance"], line["exc_info"]) for line in logged] == [
         (problem["instance"], RAISED["bug"])
     ]
+
+
+async def test_a_client_that_hangs_up_in_mid_request_is_no_fault_of_ours(
+    client: httpx.AsyncClient,
+) -> None:
+    with capture_logs() as logged:
+        _, writer = await connect(client)
+        writer.write(b"PUT /baskets/a HTTP/1.1\r\nHost: x\r\n" + HALF)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        await asyncio.sleep(0.2)
+    assert logged == []
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GE", b"GET /health/live HTTP/1.1\r\nHost", b"PUT /baskets/a HTTP/1.1\r\n" + HALF],
+)
+async def test_a_client_that_never_finishes_its_request_is_cut_off(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    reader, writer = await connect(client)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        await reader.read()
+    writer.close()
+
+
+async def test_a_client_that_asks_again_and_again_is_not_cut_off(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    reader, writer = await connect(client)
+    for _ in range(4):
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.15)
+    assert not reader.at_eof()
+    writer.close()
+
+
+def test_a_traceback_in_the_log_shows_no_values(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("INFO")
+    address = "1 Station Road"
+    try:
+        int(address)
+    except ValueError:
+        structlog.get_logger().exception("a fault")
+    structlog.reset_defaults()
+    written = capsys.readouterr().err
+    assert "ValueError" in written
+    assert "locals" not in written
 
 
 async def test_every_problem_is_explained_where_its_type_leads(client: httpx.AsyncClient) -> None:

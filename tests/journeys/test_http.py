@@ -175,3 +175,19 @@ async def test_no_service_reaches_into_another(stack: Stack) -> None:
     services = [name for name in stack.names if name != "outside"]
     finding = await check_walls(stack, services, stack.names)
     assert finding.holds, finding.detail
+
+
+async def test_who_reads_keeps_nobody_from_placing_an_order(
+    stack: Stack, ordering: aiohttp.ClientSession, customer: str
+) -> None:
+    locking = await asyncpg.connect(stack.databases.owner_dsn("ordering"))
+    async with locking.transaction():
+        await locking.execute("LOCK TABLE orders")
+        readers = [asyncio.create_task(ordering.get("/orders")) for _ in range(20)]
+        await asyncio.sleep(0.5)
+        async with asyncio.timeout(5):
+            placed = await ordering.post("/orders", json=order_of(customer))
+        assert placed.status == 202
+        assert not any(reader.done() for reader in readers)
+    assert {(await reader).status for reader in readers} == {200}
+    await locking.close()

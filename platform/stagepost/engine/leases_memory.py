@@ -19,18 +19,20 @@ class MemoryLeases:
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         now = self._clock.now()
         held, expires_at = self._leases.get(name, (Lease(name, holder, 0), now))
-        if held.holder != holder and expires_at >= now:
-            self._waiting[name, holder] = now + timedelta(seconds=seconds)
+        until = now + timedelta(seconds=seconds)
+        if held.holder != holder and now <= expires_at <= until:
+            self._waiting[name, holder] = until
             return None
         await self.stop_waiting(name, holder)
         lease = Lease(name, holder, held.epoch + 1)
-        self._leases[name] = (lease, now + timedelta(seconds=seconds))
+        self._leases[name] = (lease, until)
         return lease
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
-        if not self._is_newest(lease):
+        until = self._clock.now() + timedelta(seconds=seconds)
+        if not self._is_newest(lease) or self._leases[lease.name][1] > until:
             return False
-        self._leases[lease.name] = (lease, self._clock.now() + timedelta(seconds=seconds))
+        self._leases[lease.name] = (lease, until)
         return True
 
     async def drop_lease(self, lease: Lease) -> None:

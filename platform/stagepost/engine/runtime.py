@@ -10,7 +10,7 @@ from functools import cache, partial
 
 import structlog
 
-from stagepost.engine.caller import Caller
+from stagepost.engine.caller import LAST_RETRY, Caller
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decider
 from stagepost.engine.desk import Desk
@@ -173,6 +173,7 @@ class Instance:
 
     async def _lead(self, lease: Lease) -> None:
         signals = self.desk.signals
+        await self._store.put_right(LAST_RETRY)
         cursors = await self._store.cursors(CONSUMER)
         self.desk.lead(lease, cursors.values(), await self._store.parked_keys())
         await together(
@@ -197,10 +198,12 @@ class Instance:
                     await self._transport.tell(self.service.name, FREE)
 
     async def _keep(self, lease: Lease) -> None:
-        """Renew the lease, by a third of its time; once it has passed on, stop."""
+        """Renew the lease, by a third of its time; once that cannot be, stop."""
         while await self._store.renew_lease(lease, self._lease_seconds):  # noqa: ASYNC110  # by time
             await asyncio.sleep(self._lease_seconds / 3)
-        raise Fenced(f"another instance of {self.service.name} holds the lease")
+        raise Fenced(
+            f"another instance of {self.service.name} holds the lease, or the clock is set back"
+        )
 
     async def _measure(self) -> None:
         while True:

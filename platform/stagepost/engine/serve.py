@@ -29,6 +29,9 @@ from stagepost.errors import BadSettings, NoRoom, StoreUnavailable, TransportUna
 START_SECONDS = 10.0
 """How long a service waits for its database when it starts."""
 
+READERS = 4
+"""Connections to the database on which requests are answered that only read."""
+
 
 async def run(name: str, settings: Settings) -> None:
     """Run a service, or a part of the world around it, until SIGTERM or SIGINT.
@@ -104,8 +107,12 @@ async def _open_world(
     exits: AsyncExitStack,
 ) -> tuple[Server, Instance]:
     """Connect to everything outside, and wire an instance and its HTTP server to it."""
-    pool = await _reach_database(settings.database.get_secret_value())
+    dsn = settings.database.get_secret_value()
+    pool = await _reach_database(dsn)
     exits.push_async_callback(pool.close)
+    # Readers wait for readers: never does what writes, or renews the lease, wait behind them.
+    reading = await open_pool(dsn, size=READERS)
+    exits.push_async_callback(reading.close)
     await check_schema(pool, service.sql)
     store = PostgresStore(pool, service.name)
     transport = NatsTransport(settings.nats_url.get_secret_value(), service.name)
@@ -130,8 +137,8 @@ async def _open_world(
     app = make_app(
         service,
         desk=instance.desk,
-        queries=Queries(pool, service.sql / "queries.sql"),
-        store=store,
+        queries=Queries(reading, service.sql / "queries.sql"),
+        store=PostgresStore(reading, service.name),
         ids=ids,
         probes=_probes(store, pool, service, transport, instance),
         registry=instance.metrics.registry,

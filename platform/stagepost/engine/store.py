@@ -322,6 +322,14 @@ class Store(Protocol):
         """Return timers that are due, oldest first, and in how many seconds the next one is."""
         ...
 
+    async def put_right(self, longest_retry: float) -> None:
+        """Put right what is due by a clock that is set back since.
+
+        A timer is due after the delay it was given, counted from now. A call that is put off for
+        longer than any is, is due at once.
+        """
+        ...
+
     async def cursors(self, reader: str) -> dict[CursorId, Cursor]:
         """Return where a reader stands (`at`, `to` and `hint` as stored)."""
         ...
@@ -341,12 +349,15 @@ class Store(Protocol):
         """Take a lease under a new epoch: None while somebody else holds it.
 
         The same holder gets it at once: after a restart it fences what is left of its former self.
-        Who does not get it counts as waiting for so many seconds.
+        Who does not get it counts as waiting for so many seconds. A lease that has longer to run
+        than that was given by a clock that is set back since: it holds nobody up.
         """
         ...
 
     async def renew_lease(self, lease: Lease, seconds: float) -> bool:
-        """Hold the lease for longer, under its epoch; False where it has passed on.
+        """Hold the lease for longer, under its epoch.
+
+        False where it has passed on, or the clock is set back: then take it anew, and `put_right`.
 
         Raises:
             Fenced: the database was set back, and what it had confirmed is gone.

@@ -135,7 +135,7 @@ class MemoryStore(MemoryLeases):
         for message in commit.sends:
             self._send(message, cause, at)
         for timer in commit.timers:
-            self._timers.set(self._due(timer, cause, at))
+            self._timers.set(self._due(timer, cause, at), at)
         if cause.kind == Kind.TIMER:
             self._timers.fired(cause)
         if commit.clears is not None:
@@ -252,6 +252,11 @@ class MemoryStore(MemoryLeases):
 
     async def due_timers(self, limit: int) -> tuple[list[DueTimer], float | None]:
         return self._timers.due(limit, self._clock.now())
+
+    async def put_right(self, longest_retry: float) -> None:
+        now = self._clock.now()
+        self._timers.put_right(now)
+        self._calls.put_right(now, now + timedelta(seconds=longest_retry))
 
     async def cursors(self, reader: str) -> dict[CursorId, Cursor]:
         return {name: cursor for name, cursor in self._cursors.items() if name.reader == reader}

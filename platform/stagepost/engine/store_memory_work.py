@@ -48,6 +48,11 @@ class Calls:
             call = replace(waiting.call, attempt=waiting.call.attempt + 1)
             self._waiting[position] = _Waiting(call, due_at)
 
+    def put_right(self, now: datetime, latest: datetime) -> None:
+        for position, waiting in self._waiting.items():
+            if waiting.due_at > latest:
+                self._waiting[position] = replace(waiting, due_at=now)
+
     def due(
         self, limit: int, busy: Collection[str], now: datetime
     ) -> tuple[list[PendingCall], float | None]:
@@ -61,25 +66,31 @@ class Calls:
 
 
 class Timers:
-    """Timers that have neither fired nor been cleared, by id."""
+    """Timers that have neither fired nor been cleared, by id, and when each was set."""
 
     def __init__(self) -> None:
-        self._waiting: dict[UUID, DueTimer] = {}
+        self._waiting: dict[UUID, tuple[DueTimer, datetime]] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def set(self, timer: DueTimer) -> None:
-        self._waiting.setdefault(timer.message.id, timer)
+    def set(self, timer: DueTimer, at: datetime) -> None:
+        self._waiting.setdefault(timer.message.id, (timer, at))
+
+    def put_right(self, now: datetime) -> None:
+        for name, (timer, at) in self._waiting.items():
+            if at > now:
+                self._waiting[name] = replace(timer, due_at=timer.due_at - (at - now)), now
 
     def fired(self, message: Envelope) -> None:
         self._waiting.pop(message.id, None)
 
     def clear(self, key: str) -> None:
-        self._waiting = {i: t for i, t in self._waiting.items() if t.message.key != key}
+        self._waiting = {i: t for i, t in self._waiting.items() if t[0].message.key != key}
 
     def due(self, limit: int, now: datetime) -> tuple[list[DueTimer], float | None]:
-        waiting = sorted(self._waiting.values(), key=lambda t: (t.due_at, t.message.id))
+        timers = (timer for timer, _ in self._waiting.values())
+        waiting = sorted(timers, key=lambda t: (t.due_at, t.message.id))
         return _split(waiting[:limit], lambda timer: timer.due_at, now)
 
 

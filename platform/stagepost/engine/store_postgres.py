@@ -168,6 +168,9 @@ class PostgresStore:
         ]
         return due, _soonest(rows)
 
+    async def put_right(self, longest_retry: float) -> None:
+        await self._fetch("put_right", longest_retry)
+
     async def cursors(self, reader: str) -> dict[CursorId, Cursor]:
         found = {}
         for row in await self._fetch("cursors", reader):

@@ -108,6 +108,10 @@ class Metrics:
         self.dead_letters.set(figures["dead_letters"])
 
 
+# Without the values of variables: they may be somebody's address, and take milliseconds to write.
+_TRACEBACKS = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
+
 def configure_logging(level: str, **context: str) -> None:
     """Log one JSON object a line to standard error, each with this context.
 
@@ -118,7 +122,7 @@ def configure_logging(level: str, **context: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(_TRACEBACKS),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

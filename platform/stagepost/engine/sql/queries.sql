@@ -62,6 +62,13 @@ SELECT timer_id, type, version, key, body, correlation_id, causation_id, due_at,
         (SELECT * FROM timers WHERE due_at > (SELECT clock_timestamp()) ORDER BY due_at LIMIT 1)) t
  ORDER BY due_at, timer_id
 
+-- name: put_right
+-- What a clock made due that is set back since: a timer is due after the delay it was given, a call at once.
+WITH timers_ahead AS (
+  UPDATE timers SET due_at = due_at - (set_at - clock_timestamp()), set_at = clock_timestamp()
+   WHERE set_at > clock_timestamp())
+UPDATE calls SET due_at = clock_timestamp() WHERE due_at > clock_timestamp() + make_interval(secs => $1)
+
 -- name: cursors
 -- Where a reader stands in every log that it has read.
 SELECT source, incarnation, partition, position, hint FROM cursors WHERE reader = $1
@@ -81,13 +88,15 @@ SELECT incarnation FROM raised
 -- name: take_lease
 -- By the database's clock. The same holder gets it at once: it fences what is left of its former self.
 -- Under the lock of `append`: what the holder before is writing right now is seen by the next.
--- Who does not get it is noted as waiting.
+-- Who does not get it is noted as waiting. What lasts longer than a lease does was given by a clock
+-- that is set back since: nobody waits for that.
 WITH alone AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('stagepost.append'))),
 taken AS (
   INSERT INTO leases AS l (name, holder, epoch, expires_at)
   SELECT $1, $2, 1, clock_timestamp() + make_interval(secs => $3) FROM alone
   ON CONFLICT (name) DO UPDATE SET holder = EXCLUDED.holder, epoch = l.epoch + 1, expires_at = EXCLUDED.expires_at
    WHERE l.holder = EXCLUDED.holder OR l.expires_at < clock_timestamp()
+      OR l.expires_at > clock_timestamp() + make_interval(secs => $3)
   RETURNING epoch),
 waits AS (
   INSERT INTO waiting (lease, holder, until)
@@ -99,9 +108,10 @@ gone AS (
 SELECT epoch FROM taken
 
 -- name: renew_lease
--- Only under the epoch that was given: who was paused for too long finds that it has passed on.
+-- Only under the epoch that was given: who was paused for too long finds that it has passed on. Nor
+-- where the clock is set back: who leads then begins anew, and puts right what was due by it.
 UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $3)
- WHERE name = $1 AND epoch = $2 RETURNING epoch
+ WHERE name = $1 AND epoch = $2 AND expires_at <= clock_timestamp() + make_interval(secs => $3) RETURNING epoch
 
 -- name: drop_lease
 -- So that the next instance need not wait.

@@ -9,6 +9,7 @@ from types import FrameType
 
 import uvicorn
 from litestar import Litestar
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # Swagger UI's style sheet holds its icons as data: images.
 _CONTENT_SECURITY_POLICY = (
@@ -29,6 +30,44 @@ _CLOSE = (b"connection", b"close")
 
 PARTING_SECONDS = 1.0
 """How long connections get for one more request, which tells them that it was the last."""
+
+
+REQUEST_SECONDS = 10.0
+"""How long a client may take to send a request, from connecting or its first byte to its last."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that is closed where its client sends nothing, or never finishes a request.
+
+    uvicorn only limits the silence after an answer.
+    """
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_request()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_request()
+
+    def on_message_complete(self) -> None:
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_request(self) -> None:
+        self._stop_waiting()
+        self._limit = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+            self._limit = None
 
 
 class Server(uvicorn.Server):
@@ -80,7 +119,7 @@ def http_server(
             port=port,
             fd=fd,
             loop="uvloop",
-            http="httptools",
+            http=Connection,
             ws="none",
             lifespan="off",
             access_log=False,
