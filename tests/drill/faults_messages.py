@@ -59,7 +59,8 @@ async def _last(client: Client, stream: str) -> Stored:
     """Return the last messages of a stream, oldest first."""
     jetstream = client.jetstream()
     state = (await jetstream.stream_info(stream)).state
-    numbers = range(max(state.first_seq, state.last_seq - COPIES + 1), state.last_seq + 1)
+    first = max(state.first_seq, state.last_seq - COPIES + 1, 1)  # an empty one begins at 0
+    numbers = range(first, state.last_seq + 1)
     return [await jetstream.get_msg(stream, number) for number in numbers]
 
 
@@ -198,6 +199,12 @@ async def _next_position(client: Client, stream: str) -> int:
     return max(positions, default=0) + 1
 
 
+FORGED = {
+    "7 every command is answered": "who may write into a stream may say anything: the check names what nobody sent"
+}
+"""Only the rights at the broker keep forgers out (promise 9). What they say is believed, as far as it
+makes sense; the owner of the stream sees that it is not its own, and begins a new incarnation."""
+
 FAULTS = (
     Fault("garbage on the wire", garbage, after_back=BACK),
     Fault("messages come twice", repeated(list, times=2)),
@@ -205,8 +212,8 @@ FAULTS = (
     Fault("messages of another type than their subject says", forged({"ce-type": "a.Forgery"})),
     Fault("messages that say to be timers", forged({"ce-kind": "timer"})),
     Fault("messages with a key that cannot be stored", forged({"ce-subject": "x" * 5_000})),
-    Fault("messages of an unknown version", forged({"ce-version": "999"})),
-    Fault("oversized messages", forged({}, body=b'{"a":"' + b"x" * BIG + b'"}')),
-    Fault("answers that nobody gave", answers),
+    Fault("messages of an unknown version", forged({"ce-version": "999"}), broken=FORGED),
+    Fault("oversized messages", forged({}, body=b'{"a":"' + b"x" * BIG + b'"}'), broken=FORGED),
+    Fault("answers that nobody gave", answers, broken=FORGED),
     Fault("messages are delayed", delayed, seconds=DELAYED + 3, after_back=BACK),
 )
