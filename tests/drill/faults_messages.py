@@ -202,8 +202,8 @@ async def _next_position(client: Client, stream: str) -> int:
 FORGED = {
     "7 every command is answered": "who may write into a stream may say anything: it is named here"
 }
-"""Only the rights at the broker keep forgers out (promise 9). What they say well is heard; the check
-names it, and the stream's owner sees that it is not its own and begins a new incarnation."""
+"""Only the rights at the broker keep forgers out (promise 9). What they say well is heard; the
+check names it, and the owner of the stream sees a stranger in it and begins a new incarnation."""
 
 FAULTS = (
     Fault("garbage on the wire", garbage, after_back=BACK),
