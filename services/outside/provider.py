@@ -35,6 +35,8 @@ class Charged(BaseModel):
     accepted: bool
     charge_id: str | None = None
     reason: str | None = None
+    amount: int | None = None
+    currency: str | None = None
 
 
 class Refunded(BaseModel):
@@ -70,7 +72,10 @@ def charge(asked: Charge, key: str, past: Sequence[ChargeEntry]) -> ChargeEntry:
         )
     if of_token(asked.payment_token).refuses:
         return _entry(asked, key, past, "declined", answer=_declined("declined by the bank"))
-    answer = Charged(accepted=True, charge_id=f"ch_{key}").model_dump_json()
+    charged = Charged(
+        accepted=True, charge_id=f"ch_{key}", amount=asked.amount, currency=asked.currency
+    )
+    answer = charged.model_dump_json()
     return _entry(
         asked, key, past, "charge", answer=answer, amount=asked.amount, currency=asked.currency
     )

@@ -98,8 +98,9 @@ def _outcome(payment: Payment) -> tuple[Answer, ...]:
 
 
 def _ask_back(payment: Payment, *answers: Answer) -> Decision:
+    owed = (payment.amount,) if payment.status is Status.RECEIVED else (0, payment.amount)
     payment.request_refund()
-    refund = provider.Refund(order_id=payment.order_id, reference=_at_provider(payment))
+    refund = provider.Refund(order_id=payment.order_id, reference=_at_provider(payment), owed=owed)
     return Decision((payment,), (*answers, refund))
 
 

@@ -1,6 +1,7 @@
 """Payments, told as given, when, then."""
 
 import pytest
+from pydantic import ValidationError
 
 from contracts import payments
 from services.payments import provider
@@ -20,12 +21,13 @@ charge = provider.Charge(
     currency="EUR",
     payment_token="tok_ok",
 )
-ask_back = provider.Refund(order_id="10248", reference="fulfillment/10248")
+ask_back = provider.Refund(order_id="10248", reference="fulfillment/10248", owed=(2598,))
+ask_back_if_taken = ask_back.model_copy(update={"owed": (0, 2598)})
 
 charged = provider.Charged(call=charge, accepted=True, charge_id="ch-1")
 refused = provider.Charged(call=charge, accepted=False, reason="no funds")
 given_back = provider.Refunded(call=ask_back, amount=2598)
-nothing_to_give_back = provider.Refunded(call=ask_back, amount=0)
+nothing_to_give_back = provider.Refunded(call=ask_back_if_taken, amount=0)
 
 received = payments.PaymentReceived(**ASKED, amount=2598, currency="EUR")
 declined = payments.PaymentDeclined(**ASKED, reason="no funds")
@@ -73,7 +75,7 @@ def test_received_money_is_given_back_by_the_provider() -> None:
 
 
 def test_a_refund_while_the_provider_thinks_answers_the_charge_and_then_itself() -> None:
-    given(HANDLERS, retrieve).when(refund).then(barred, ask_back)
+    given(HANDLERS, retrieve).when(refund).then(barred, ask_back_if_taken)
     given(HANDLERS, retrieve, refund).when(given_back).then(refunded)
     given(HANDLERS, retrieve, refund).when(nothing_to_give_back).then(nothing_refunded)
 
@@ -138,3 +140,26 @@ def test_a_payment_keeps_what_was_decided() -> None:
 def test_an_answer_for_a_payment_that_nobody_asked_for_is_a_bad_message() -> None:
     with pytest.raises(BadMessage, match=r"payments\.Charge was answered for 'fulfillment/10248'"):
         given(HANDLERS).when(charged)
+
+
+@pytest.mark.parametrize("amount", [2597, 2599, 0])
+def test_a_charge_of_another_amount_is_no_answer(amount: int) -> None:
+    with pytest.raises(ValidationError, match="were charged, not"):
+        provider.Charged(call=charge, accepted=True, amount=amount, currency="EUR")
+
+
+def test_a_charge_in_another_currency_is_no_answer() -> None:
+    with pytest.raises(ValidationError, match="were charged, not"):
+        provider.Charged(call=charge, accepted=True, amount=2598, currency="USD")
+
+
+@pytest.mark.parametrize("amount", [2597, 2599, 0])
+def test_a_refund_of_another_amount_than_was_taken_is_no_answer(amount: int) -> None:
+    with pytest.raises(ValidationError, match="were given back, not"):
+        provider.Refunded(call=ask_back, amount=amount)
+
+
+@pytest.mark.parametrize("amount", [1, 2599])
+def test_a_refund_of_what_may_not_have_been_taken_is_all_or_nothing(amount: int) -> None:
+    with pytest.raises(ValidationError, match="were given back, not"):
+        provider.Refunded(call=ask_back_if_taken, amount=amount)

@@ -114,7 +114,7 @@ charge = provider.Charge(
     currency="EUR",
     payment_token="tok_ok",
 )
-ask_back = provider.Refund(order_id="10248", reference="fulfillment/10248")
+ask_back = provider.Refund(order_id="10248", reference="fulfillment/10248", owed=(0, 2598))
 charged = provider.Charged(call=charge, accepted=True, charge_id="ch-1")
 refused = provider.Charged(call=charge, accepted=False, reason="no funds")
 given_back = provider.Refunded(call=ask_back, amount=2598)

@@ -54,7 +54,10 @@ async def hang_up(site: Site) -> Struck:
 
 
 async def drip(site: Site) -> Struck:
-    """Send requests a byte at a time, and never finish one."""
+    """Send requests a byte at a time, and never finish one.
+
+    Each would be cut off after ten seconds (`tests/engine/test_web.py` shows it); these go before.
+    """
     writers = [(await _connect(site))[1] for _ in range(DRIPS)]
     until = time.monotonic() + DRIP_SECONDS
     sent = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid5
@@ -15,6 +17,12 @@ from stagepost.engine.transports.nats_rules import ADMIN
 from tests.drill.fault import BACK, Fault, NotFired, Struck
 from tests.drill.site import Site
 
+DELAYED = 3.0
+"""Seconds for which messages are late."""
+LATE = (0.05, 0.5)
+"""By how many seconds at least, and at most."""
+BIG = 900_000
+"""Bytes of an oversized message: nearly all that the broker takes."""
 COPIES = 100
 """Messages of each stream that come again."""
 NAMES = UUID("0192d3a0-0000-7000-8000-00000000d411")
@@ -51,7 +59,8 @@ async def _last(client: Client, stream: str) -> Stored:
     """Return the last messages of a stream, oldest first."""
     jetstream = client.jetstream()
     state = (await jetstream.stream_info(stream)).state
-    numbers = range(max(state.first_seq, state.last_seq - COPIES + 1), state.last_seq + 1)
+    first = max(state.first_seq, state.last_seq - COPIES + 1, 1)  # an empty one begins at 0
+    numbers = range(first, state.last_seq + 1)
     return [await jetstream.get_msg(stream, number) for number in numbers]
 
 
@@ -143,6 +152,44 @@ def forged(more: Mapping[str, str], body: bytes = b"{}") -> Callable:  # type: i
     return strike
 
 
+ANSWERS: Mapping[str, Mapping[str, object]] = {
+    "payments.event.PaymentReceived": {"amount": 1, "currency": "EUR"},
+    "payments.event.PaymentRefunded": {"amount": 10**6},
+    "inventory.event.StockReserved": {},
+    "shipping.event.GoodsShipped": {"tracking": "forged"},
+}
+"""Answers that fulfillment waits for, by subject, with what they say beside whom they answer."""
+
+
+async def answers(site: Site) -> Struck:
+    """Put answers into the streams that nobody gave, for orders that nobody placed."""
+    async with _admin(site) as client:
+        for subject, more in ANSWERS.items():
+            stream = subject.partition(".")[0]
+            position = await _next_position(client, stream)
+            headers = _envelope(site, subject, stream, position)
+            key = headers["ce-subject"]
+            whose = {"caller": "fulfillment", "reference": key, "order_id": key}
+            await _put(client, subject, json.dumps(whose | dict(more)).encode(), headers)
+    return Struck(f"{len(ANSWERS)} forged answers were stored by the broker")
+
+
+async def delayed(site: Site) -> Struck:
+    """Let everything between each service and the broker be late, each by its own time."""
+    proxies = site.stack.to_broker.values()
+    for proxy in proxies:
+        proxy.held, proxy.late = 0, site.dice.uniform(*LATE)
+    try:
+        await asyncio.sleep(DELAYED)
+        held = sum(proxy.held for proxy in proxies)
+    finally:
+        for proxy in proxies:
+            proxy.late = 0.0
+    if not held:
+        raise NotFired("nothing was to be passed on")
+    return Struck(f"{held:,} bytes came late", time.time(), {"late_bytes": held})
+
+
 async def _next_position(client: Client, stream: str) -> int:
     positions = [
         int((message.headers or {})["Nats-Msg-Id"].rpartition(":")[2])
@@ -152,6 +199,12 @@ async def _next_position(client: Client, stream: str) -> int:
     return max(positions, default=0) + 1
 
 
+FORGED = {
+    "7 every command is answered": "who may write into a stream may say anything: it is named here"
+}
+"""Only the rights at the broker keep forgers out (promise 9). What they say well is heard; the
+check names it, and the owner of the stream sees a stranger in it and begins a new incarnation."""
+
 FAULTS = (
     Fault("garbage on the wire", garbage, after_back=BACK),
     Fault("messages come twice", repeated(list, times=2)),
@@ -159,4 +212,8 @@ FAULTS = (
     Fault("messages of another type than their subject says", forged({"ce-type": "a.Forgery"})),
     Fault("messages that say to be timers", forged({"ce-kind": "timer"})),
     Fault("messages with a key that cannot be stored", forged({"ce-subject": "x" * 5_000})),
+    Fault("messages of an unknown version", forged({"ce-version": "999"}), broken=FORGED),
+    Fault("oversized messages", forged({}, body=b'{"a":"' + b"x" * BIG + b'"}'), broken=FORGED),
+    Fault("answers that nobody gave", answers, broken=FORGED),
+    Fault("messages are delayed", delayed, seconds=DELAYED + 3, after_back=BACK),
 )

@@ -1,8 +1,4 @@
-"""The world outside: down, slow, or lying about what it did.
-
-What it says of money that only it knows, an amount it gave back, nobody can check but its ledger:
-that lie is not told here.
-"""
+"""The world outside: down, slow, or lying about what it did."""
 
 from __future__ import annotations
 

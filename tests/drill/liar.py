@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ class Lie(StrEnum):
     AFTER = "fails after it was done"
     GARBAGE = "answers with garbage"
     OTHER = "answers for another order"
+    AMOUNT = "says that it took or gave back another amount"
     ENDLESS = "answers without end"
 
 
@@ -84,6 +86,8 @@ class Liar:
                 return web.Response(body=b'{"accepted": "perhaps", ' + body[:9])
             case Lie.OTHER:
                 return web.Response(status=409, body=before, content_type="application/json")
+            case Lie.AMOUNT:
+                body = _more(body)
         return web.Response(body=body, content_type="application/json")
 
     async def _ask(self, request: web.Request) -> bytes:
@@ -101,6 +105,13 @@ class Liar:
                 return await answer.read()
         except aiohttp.ClientError as error:
             raise web.HTTPBadGateway(text=f"the world did not answer: {error!r}") from error
+
+
+def _more(body: bytes) -> bytes:
+    answer = json.loads(body)
+    if answer.get("amount") is not None:
+        answer["amount"] += 1
+    return json.dumps(answer).encode()
 
 
 async def _pour(request: web.Request) -> web.StreamResponse:

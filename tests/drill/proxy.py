@@ -48,7 +48,9 @@ class Proxy:
         self._wanted: Cut | None = None
         self._done = asyncio.Event()
         self.held = 0
-        """Bytes that came and did not pass in the last black hole."""
+        """Bytes that came and did not pass in the last black hole, or late."""
+        self.late = 0.0
+        """Seconds by which everything is late."""
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -115,6 +117,9 @@ class Proxy:
             if not self._flows.is_set():
                 self.held += len(data)
                 await self._flows.wait()
+            if self.late:
+                self.held += len(data)
+                await asyncio.sleep(self.late)
             if self._wanted is not None and await self._cut_here(data, writer, pair, asks=asks):
                 return
             writer.write(data)

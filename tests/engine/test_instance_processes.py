@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from stagepost import Process, Reaction, State, Timer, ignore, move, stream_id
+from stagepost.engine.clock import SystemClock
 from stagepost.engine.decide import Decider, Loaded
 from stagepost.engine.store import Envelope, Handled
 from stagepost.errors import ForgedSource
@@ -110,6 +112,26 @@ async def test_a_timer_comes_when_it_is_due_and_only_then() -> None:
         assert letter.outcome == "handled"
         await counter.desk.request(CountNow(name="a", by=1))
         assert (await world.store.backlog())["timers_pending"] == 0
+
+
+class SetClock(SystemClock):
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
+async def test_a_timer_is_not_an_hour_late_where_the_clock_was_an_hour_ahead() -> None:
+    world = World(replace(COUNTER, processes=(WATCH,), sends=(Counted, NotCounted, Late)))
+    world.delays = {"LimitDue": 0.5}
+    world.store._clock = clock = SetClock()
+    clock.ahead = timedelta(hours=1)
+    async with world.running() as counter:
+        await counter.desk.request(CountNow(name="a", by=1))
+        clock.ahead = timedelta()
+        async with asyncio.timeout(10):
+            while Late.TYPE not in await world.answers():
+                await asyncio.sleep(0.01)
 
 
 def test_an_answer_of_somebody_who_does_not_own_it_is_forged() -> None:

@@ -49,7 +49,8 @@ async def ask_late(counter: Counter[ChargeEntry], key: str, reference: str) -> s
 async def test_a_card_is_charged_and_given_back(outside: Outside, reference: str) -> None:
     assert await outside.charge(reference, f"{reference}-1") == (
         200,
-        f'{{"accepted":true,"charge_id":"ch_{reference}-1","reason":null}}'.encode(),
+        f'{{"accepted":true,"charge_id":"ch_{reference}-1","reason":null,'
+        '"amount":2598,"currency":"EUR"}'.encode(),
     )
     assert await outside.refund(reference, f"{reference}-2") == (200, b'{"amount":2598}')
     assert await outside.money(reference) == [("charge", 2598), ("refund", -2598)]
@@ -154,7 +155,10 @@ async def test_a_refund_meanwhile_bars_a_slow_charge(
     late = await outside.until_lingering()
     assert await outside.refund(reference, f"{key}-refund") == (200, b'{"amount":0}')
     late.set()
-    assert await charging == (200, b'{"accepted":false,"charge_id":null,"reason":"barred"}')
+    assert await charging == (
+        200,
+        b'{"accepted":false,"charge_id":null,"reason":"barred","amount":null,"currency":null}',
+    )
     assert await outside.money(reference) == [("refund", 0), ("declined", 0)]
 
 

@@ -54,18 +54,29 @@ def answers(entries: list[ChargeEntry] | list[ParcelEntry]) -> list[dict[str, ob
     return [json.loads(entry.answer) for entry in entries]
 
 
+def declined(reason: str) -> dict[str, object]:
+    said = {"charge_id": None, "amount": None, "currency": None}
+    return {"accepted": False, "reason": reason, **said}
+
+
 def test_a_card_is_charged() -> None:
     ledger = charged(CHARGE)
     assert moved(ledger) == [("charge", 2598)]
-    assert answers(ledger) == [{"accepted": True, "charge_id": "ch_key-1", "reason": None}]
+    assert answers(ledger) == [
+        {
+            "accepted": True,
+            "charge_id": "ch_key-1",
+            "reason": None,
+            "amount": 2598,
+            "currency": "EUR",
+        }
+    ]
 
 
 def test_a_card_is_declined() -> None:
     ledger = charged(CHARGE.model_copy(update={"payment_token": "tok_declined"}))
     assert moved(ledger) == [("declined", 0)]
-    assert answers(ledger) == [
-        {"accepted": False, "charge_id": None, "reason": "declined by the bank"}
-    ]
+    assert answers(ledger) == [declined("declined by the bank")]
 
 
 def test_a_charge_asked_again_under_another_key_takes_nothing_and_is_told_again() -> None:
@@ -86,7 +97,7 @@ def test_a_refund_gives_back_what_was_charged_and_bars_the_reference() -> None:
     assert moved(ledger) == [("charge", 2598), ("refund", -2598), ("declined", 0)]
     assert answers(ledger)[1:] == [
         {"amount": 2598},
-        {"accepted": False, "charge_id": None, "reason": "barred"},
+        declined("barred"),
     ]
 
 
