@@ -13,7 +13,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from random import SystemRandom
 from typing import Any, TypeVar
 
@@ -89,15 +88,13 @@ def _described(single: dict[str, Any]) -> str:
 
 
 def _bugs(pool: ProcessPoolExecutor) -> int:
-    found = dict(zip(BUGS, pool.map(partial(_hunt), range(len(BUGS))), strict=True))
+    found = list(zip(BUGS, pool.map(_hunt, range(len(BUGS))), strict=True))
     width = max(len(bug.name) for bug in BUGS)
-    table = [f"{bug.name:{width}}  {_in_words(bug, hit)}" for bug, hit in found.items()]
-    figures = {bug.name: hit and {"by": hit.by, "broken": hit.broken} for bug, hit in found.items()}
-    missed = sum(hit is None for hit in found.values())
-    _write(
-        {"bugs": figures, "missed": missed},
-        "\n".join((*table, f"{len(BUGS) - missed} of {len(BUGS)} planted bugs found")),
-    )
+    table = [f"{bug.name:{width}}  {_in_words(bug, hit)}" for bug, hit in found]
+    figures = {bug.name: hit and {"by": hit.by, "broken": hit.broken} for bug, hit in found}
+    missed = sum(hit is None for _, hit in found)
+    table.append(f"{len(BUGS) - missed} of {len(BUGS)} planted bugs found")
+    _write({"bugs": figures, "missed": missed}, "\n".join(table))
     return bool(missed)
 
 

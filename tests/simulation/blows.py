@@ -48,8 +48,8 @@ class Blows:
             case Blow.CRASH:
                 world.nodes[strike.target].kill()
                 world.after(strike.seconds, world.nodes[strike.target].start)
-            case Blow.POWER_CUT:
-                for node in world.nodes.values():
+            case Blow.SERVICE_CRASH | Blow.POWER_CUT:
+                for node in world.nodes_of(strike.target) or world.nodes.values():
                     node.kill()
                     world.after(strike.seconds, node.start)
             case Blow.RESTART:

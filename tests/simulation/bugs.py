@@ -302,7 +302,7 @@ BUGS = (
         "call struck off before its answer is stored",
         ((Caller, "_answer", _answered_before_stored),),
     ),
-    Bug("timer before backlog", ((Timers, "_wait_for_backlog", _no_patience),)),
+    Bug("timer before backlog", ((Timers, "_wait_for_backlog", _no_patience),), within=400),
     Bug("parked messages overtaken", ((Decisions, "_decide", _overtake_the_parked),)),
     Bug(
         "a late charge is kept",

@@ -12,7 +12,7 @@ from stagepost.engine.discovery import find_services
 SHOP = find_services()
 SERVICES = tuple(SHOP)
 SKUS = ("red-chair", "desk-lamp", "rare-mirror")
-SET_BACK_SHARE = 0.08
+SET_BACK_SHARE = 0.1
 """How many of the seeds set a database back; of those not every promise can hold."""
 
 
@@ -35,6 +35,7 @@ class Blow(StrEnum):
     """What can happen to a part of the system at some moment."""
 
     CRASH = "power cut of an instance"
+    SERVICE_CRASH = "power cut of a service"
     POWER_CUT = "power cut of all instances"
     RESTART = "restart of an instance in order"
     STOP = "instance paused"
@@ -47,6 +48,8 @@ class Blow(StrEnum):
     OUTSIDE_CRASH = "power cut of provider and carrier"
     SET_BACK = "database set back"
 
+
+_OF_SERVICES = (Blow.SERVICE_CRASH, Blow.STORE_DOWN, Blow.CLOCK)
 
 _RARE = {Fault.GARBLE: 10}
 """What few calls can suffer is drawn more often."""
@@ -126,12 +129,12 @@ def make_plan(seed: object) -> Plan:
     instances = {name: rng.choice((1, 2)) for name in SERVICES}
     kinds = [fault for fault in Fault if rng.random() < 0.4]
     strength = rng.choice((0.002, 0.006, 0.02))
-    strikes = _strikes(rng, calm_at, instances)
+    strikes, span = _strikes(rng, calm_at, instances), rng.choice((0.01, 1.0, calm_at))
     if rng.random() < SET_BACK_SHARE:
-        strikes = (_set_back(rng, calm_at),)
+        strikes, span = (_set_back(rng),), 5.0
     return Plan(
         seed=str(seed),
-        orders=_orders(rng, calm_at),
+        orders=_orders(rng, span),
         deliveries=_deliveries(rng, calm_at),
         instances=instances,
         rates={fault: _RARE.get(fault, 1) * strength * rng.choice((0.3, 1, 2)) for fault in kinds},
@@ -140,8 +143,8 @@ def make_plan(seed: object) -> Plan:
         latency=rng.choice((0.001, 0.005, 0.05)),
         calm_at=calm_at,
         timers={
-            "AnswersDue": rng.choice((3.0, 10.0, 30.0)),
-            "GoodsDue": rng.choice((3.0, 10.0, 30.0)),
+            "AnswersDue": rng.choice((2.0, 5.0, 30.0)),
+            "GoodsDue": rng.choice((2.0, 10.0, 30.0)),
             "SlaDue": rng.choice((5.0, 60.0)),
         },
         call_timeout=rng.choice((0.5, 2.0)),
@@ -160,18 +163,17 @@ def _deliveries(rng: Random, calm_at: float) -> tuple[tuple[float, str, int], ..
     return (*at_once, *later)
 
 
-def _set_back(rng: Random, calm_at: float) -> Strike:
+def _set_back(rng: Random) -> Strike:
     """Draw the blow that nothing can undo: what already left a database cannot be recalled.
 
     Ordering is spared: what a customer was told would be gone with it.
     """
-    service = rng.choice([name for name in SERVICES if name != "ordering"])
-    at = rng.uniform(1, calm_at)
-    return Strike(at, Blow.SET_BACK, 1.0, service, strength=rng.uniform(0, 5))
+    service = rng.choice(("payments", "inventory", "shipping", *("fulfillment",) * 3))
+    at = rng.uniform(1, 5)
+    return Strike(at, Blow.SET_BACK, 1.0, service, strength=rng.uniform(0.2, at))
 
 
-def _orders(rng: Random, calm_at: float) -> tuple[Order, ...]:
-    span = rng.choice((0.01, 1.0, calm_at))
+def _orders(rng: Random, span: float) -> tuple[Order, ...]:
     return tuple(
         Order(
             name=f"o{number}",
@@ -209,7 +211,7 @@ def _strikes(rng: Random, calm_at: float, instances: Mapping[str, int]) -> tuple
                 at=rng.uniform(0, calm_at),
                 blow=blow,
                 seconds=rng.choice((0.05, 0.5, 2.0, 5.0, 12.0)) * rng.uniform(0.5, 1),
-                target=service if blow in (Blow.STORE_DOWN, Blow.CLOCK) else instance,
+                target=service if blow in _OF_SERVICES else instance,
                 strength=rng.random(),
             )
         )
