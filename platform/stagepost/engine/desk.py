@@ -279,9 +279,11 @@ class Desk:
         return again
 
     def _put_back(self, items: Sequence[Item]) -> None:
-        """Decide again, before anything else."""
+        """Decide again, before anything else, and without what was decided before."""
         for item in items:
-            item.decided = None
+            if item.decided is not None:
+                self._decisions.cache.forget(item.decided.touched)
+                item.decided = None
         self._waiting.extendleft(reversed(items))
         if items:
             self.wake.set()
