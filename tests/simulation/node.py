@@ -49,7 +49,7 @@ class Node:
 
     def _start(self) -> None:
         world, name = self.world, self.service
-        store = FaultyStore(world.stores[name], world.io, name, self._would_break)
+        store = FaultyStore(world.stores[name], world.io, name, self._would_break, world.refuses)
         self.transport = FaultyTransport(MemoryTransport(world.broker), world.io, self.process)
         self.instance = Instance(
             SHOP[name],

@@ -94,6 +94,7 @@ class Plan:
     rates: Mapping[Fault, float] = field(default_factory=dict)
     strikes: tuple[Strike, ...] = ()
     poison: float = 0.0
+    refuses: float = 0.0
     latency: float = 0.002
     calm_at: float = 0.0
     timers: Mapping[str, float] = field(
@@ -109,7 +110,7 @@ class Plan:
             f"{len(self.orders)} orders, instances {dict(self.instances)}",
             f"deliveries (at, what, how many): {self.deliveries}",
             f"faults at I/O calls until {self.calm_at:.1f} s: {rates}",
-            f"messages that break their handler: {self.poison:g}",
+            f"messages that break their handler: {self.poison:g}, the store: {self.refuses:g}",
             f"about {self.latency * 1000:g} ms a call, timers {dict(self.timers)}",
             f"calls wait {self.call_timeout:g} s, slow ones take {self.slow_seconds:g} s",
             *(f"{order}" for order in self.orders),
@@ -140,6 +141,7 @@ def make_plan(seed: object) -> Plan:
         rates={fault: _RARE.get(fault, 1) * strength * rng.choice((0.3, 1, 2)) for fault in kinds},
         strikes=strikes,
         poison=rng.choice((0.0, 0.0, 0.0, 0.03)),
+        refuses=rng.choice((0.0, 0.0, 0.0, 0.05)),
         latency=rng.choice((0.001, 0.005, 0.05)),
         calm_at=calm_at,
         timers={

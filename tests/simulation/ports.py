@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from stagepost.engine.calls_memory import MemoryCalls
-from stagepost.engine.store import Appended, Batch, Cursor, Envelope, Outcome
+from stagepost.engine.store import Appended, Batch, Commit, Cursor, Envelope, Outcome
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.transports import Received, StreamId
@@ -44,14 +44,24 @@ Watch = Callable[[Batch], dict[int, str]]
 class FaultyStore:
     """A service's database, as one process reaches it. `watch` sees each batch as it is stored."""
 
-    def __init__(self, store: MemoryStore, io: Io, name: str, watch: Watch) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        io: Io,
+        name: str,
+        watch: Watch,
+        refuses: Callable[[Commit], bool],
+    ) -> None:
         self._store = store
+        self._refuses = refuses
         self._io = io
         self._party = f"store {name}"
         self._watch = watch
 
     async def append(self, batch: Batch) -> Appended:
         async def act() -> Appended:
+            if any(map(self._refuses, batch.commits)):
+                raise ValueError("simulated: it does not fit the table")
             found = self._watch(batch)
             appended = await self._store.append(batch)
             for number, fault in found.items():

@@ -12,7 +12,7 @@ from tests.simulation.run import Result
 SEEDS_FOR_ALL = 150
 """From so many seeds on every kind of fault must have struck, and orders have ended both ways."""
 
-KINDS = (*Fault, *Blow, "message breaks its handler")
+KINDS = (*Fault, *Blow, "message breaks its handler", "commit refused by its database")
 
 
 @dataclass

@@ -20,6 +20,9 @@ def would_break(node: Node, batch: Batch) -> dict[int, str]:
     """Say what is broken if these commits are kept, by their number; `ALL` if anything is."""
     found: dict[int, str] = {}
     store, lease = node.world.stores[node.service], batch.lease
+    needs_lease = batch.cursors or any(c.cause.kind != Kind.REQUEST for c in batch.commits)
+    if lease is None and needs_lease:
+        found[ALL] = f"3 {node.name} wrote what only the holder of the lease may, without one"
     if lease is not None and (newest := store._leases[lease.name][0].epoch) != lease.epoch:
         found[ALL] = f"3 {node.name} wrote under epoch {lease.epoch}, the newest is {newest}"
     for number, commit in enumerate(batch.commits):

@@ -9,6 +9,7 @@ from random import Random
 
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.ids import SeededIds
+from stagepost.engine.store import Commit
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.transports.memory import MemoryBroker
@@ -86,6 +87,15 @@ class World:
         breaks = self._poison.random() < plan.poison
         self.io.fired["message breaks its handler"] += breaks
         return breaks
+
+    def refuses(self, commit: Commit) -> bool:
+        """Tell whether a database will not have this commit, ever again until all is calm."""
+        plan = self.plan
+        if not plan.refuses or commit.parks or self.loop.time() >= plan.calm_at:
+            return False
+        refuses = Random(f"{plan.seed} {commit.cause.id}").random() < plan.refuses
+        self.io.fired["commit refused by its database"] += refuses
+        return refuses
 
     def start_outside(self) -> None:
         if not self.outside_process.alive:
