@@ -2,11 +2,13 @@
 # make test     sets everything up, runs every test
 # make bench    measures the real thing beside yardsticks, and says what misses its mark
 # make drill    faults while orders flow: what was done, what was seen, which promises held
+# make simulate the whole system on virtual time, with faults at any I/O call
 # make up       runs the stack until Ctrl-C
 #
 # Options: make demo ORDERS=2000 SEED=7 BOOK=path STOCK=unlimited|listed PACE=serial JSON=1
 #          make bench SOAK=1 ORDERS=5000 ONLY=sustained,dbos JSON=1
 #          make drill SEED=7 LONG=1 ONLY='kill -9, broker' JSON=1
+#          make simulate SEEDS=1000 SEED=7 BUGS=1 JSON=1
 #          make up DATA=dir INSTANCES=2
 #          make ... PYTHON=python3.12
 # What is given to make stands in the environment of what it starts, where it is read.
@@ -16,7 +18,7 @@ RUN = .venv/bin/python -m
 # make cannot tell anybody when it is killed: what it started looks for it.
 HERE = exec env STAGEPOST_PARENT=$$PPID
 
-.PHONY: demo test bench drill up check lock installed
+.PHONY: demo test bench drill simulate up check lock installed
 .DEFAULT_GOAL := demo
 
 demo: installed
@@ -30,6 +32,9 @@ drill: installed
 
 up: installed
 	@$(HERE) $(RUN) stagepost up
+
+simulate: installed
+	@$(HERE) $(RUN) tests.simulation
 
 test: installed
 	@$(HERE) $(RUN) pytest

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from uuid import UUID
 
 import pytest
+from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine import follow
 from stagepost.engine.clock import SystemClock
@@ -139,3 +142,33 @@ async def test_an_instance_ends_although_a_cancellation_was_forgotten(
             async with world.running("one"), world.running("two"):
                 await until(lambda: world.store.leases)
                 await asyncio.sleep(0.1)
+
+
+class Pondering(Watched):
+    """A store that takes its time to load."""
+
+    def __init__(self) -> None:
+        super().__init__("counter")
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
+        self.asked.set()
+        await self.go_on.wait()
+        return await super().load(streams)
+
+
+async def test_what_was_read_under_a_lease_is_not_written_without_one(world: World) -> None:
+    world.store = store = Pondering()
+    async with world.running() as counter:
+        await world.command("a", 1)
+        await store.asked.wait()
+
+        counter.desk.step_down()
+        await store.take_lease(
+            "service", "counter-1", 60
+        )  # a new epoch: the old one is worth nothing
+        store.go_on.set()
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+        assert await store.journal(None, 0, 10) == []

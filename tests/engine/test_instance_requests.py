@@ -178,6 +178,28 @@ async def test_nobody_is_told_what_is_not_stored_yet() -> None:
     assert isinstance(other, Conflict)
 
 
+class Picky(Watched):
+    """A store that cannot store one name."""
+
+    async def append(self, batch: Batch) -> Appended:
+        if any(commit.cause.key == "bad" for commit in batch.commits):
+            raise ValueError("it does not fit the table")
+        return await super().append(batch)
+
+
+async def test_what_was_decided_behind_a_refused_commit_is_stored_and_not_only_remembered() -> None:
+    world = World(replace(COUNTER, handlers={CountNow: take_once}))
+    world.store = Picky("counter")
+    async with world.running() as counter:
+        bad, good = await asyncio.gather(
+            *(counter.desk.request(CountNow(name=name, by=1)) for name in ("bad", "good")),
+            return_exceptions=True,
+        )
+        assert isinstance(bad, ValueError)
+        assert good == Total(total=1)
+        assert await world.total(counter, "good") == 1
+
+
 def add(request: CountNow, load: Load) -> Decision:
     """Count on, where somebody has begun."""
     counter = load.one(Counter, Counter.stream(request.name))

@@ -218,19 +218,21 @@ class Desk:
                 raise
 
     async def _handle(self, items: Sequence[Item]) -> None:
-        fresh = [item for item in items if not self._is_old(item)]
+        # Whatever becomes of the lease on the way: all of this is written under it, or not at all.
+        lease = self._lease
+        ours = items if lease is not None else [item for item in items if item.is_request]
+        fresh = [item for item in ours if not self._is_old(item)]
         decided = await self._decisions.decide(fresh)
         self._put_back(self._decisions.put_off)
         if not decided:
             return
-        lease = self._lease
         try:
-            self._put_back(await self._append(decided))
+            self._put_back(await self._append(decided, lease))
         except Fenced:
             self._lose(lease, decided)
         except Exception as error:  # noqa: BLE001  # one of them cannot be stored: find it
             log.warning("batch refused", reason=str(error), commits=len(decided))
-            await self._append_apart([item for item in fresh if item.decided is not None])
+            await self._append_apart([item for item in fresh if item.decided is not None], lease)
 
     def _is_old(self, item: Item) -> bool:
         """Tell whether a message lies at or before its cursor: it was handled before."""
@@ -239,26 +241,25 @@ class Desk:
         cursor = self._cursors.setdefault(item.cursor, Cursor(item.cursor, 0, 0))
         return item.cause.position <= cursor.at
 
-    async def _append(self, items: Sequence[Item]) -> list[Item]:
+    async def _append(self, items: Sequence[Item], lease: Lease | None) -> list[Item]:
         """Append what was decided; return what must be decided again, before anything else."""
-        batch = self._batch(items)
+        batch = self._batch(items, lease)
         with self._metrics.append_seconds.time():
             appended = await patiently(lambda: self._store.append(batch))
         return self._settle(batch, items, appended)
 
-    def _batch(self, items: Sequence[Item]) -> Batch:
+    def _batch(self, items: Sequence[Item], lease: Lease | None) -> Batch:
         goals: dict[CursorId, Cursor] = {}
         for item in items:
             if item.cursor is not None:
-                goals[item.cursor] = onward(
-                    goals.get(item.cursor, self._cursors[item.cursor]), item
-                )
+                at = goals.get(item.cursor) or self._cursors.get(item.cursor)
+                goals[item.cursor] = onward(at or Cursor(item.cursor, 0, 0), item)
         numbers = {name: number for number, name in enumerate(goals)}
         commits = [
             item.commit(None if item.cursor is None else numbers[item.cursor]) for item in items
         ]
         needs_lease = not all(item.is_request for item in items)
-        return Batch(commits, list(goals.values()), lease=self._lease if needs_lease else None)
+        return Batch(commits, list(goals.values()), lease=lease if needs_lease else None)
 
     def _settle(self, batch: Batch, items: Sequence[Item], appended: Appended) -> list[Item]:
         for cursor, position in zip(batch.cursors, appended.cursors, strict=True):
@@ -279,9 +280,11 @@ class Desk:
         return again
 
     def _put_back(self, items: Sequence[Item]) -> None:
-        """Decide again, before anything else."""
+        """Decide again, before anything else, and without what was decided before."""
         for item in items:
-            item.decided = None
+            if item.decided is not None:
+                self._decisions.cache.forget(item.decided.touched)
+                item.decided = None
         self._waiting.extendleft(reversed(items))
         if items:
             self.wake.set()
@@ -295,35 +298,34 @@ class Desk:
             self.fenced.set()
         self._put_back([item for item in items if item.is_request])
 
-    async def _append_apart(self, items: Sequence[Item]) -> None:
+    async def _append_apart(self, items: Sequence[Item], lease: Lease | None) -> None:
         """Append one by one, up to the first that the store refuses: it is parked, or fails.
 
         All behind it are decided again, before anything else: a cursor never moves past a message
         that was put back. Hence in the order of reading, whatever the order of deciding was.
         """
-        lease = self._lease
         for number, item in enumerate(items):
             try:
-                again = await self._append([item])
+                again = await self._append([item], lease)
             except Fenced:
                 self._lose(lease, items[number:])
                 return
             except Exception as error:  # noqa: BLE001  # this is the one
-                again = await self._give_up(item, error)
+                again = await self._give_up(item, error, lease)
                 self._put_back([*again, *items[number + 1 :]])
                 return
             if again:
                 self._put_back(items[number:])
                 return
 
-    async def _give_up(self, item: Item, error: Exception) -> list[Item]:
+    async def _give_up(self, item: Item, error: Exception, lease: Lease | None) -> list[Item]:
         assert item.decided is not None
         self._decisions.cache.forget(item.decided.touched)
         if item.is_request:
             item.fail(error)
             return []
         item.park(f"cannot be stored: {error}")
-        return await self._append([item])
+        return await self._append([item], lease)
 
 
 def _repeat(known: Idempotency, fingerprint: bytes) -> bytes:

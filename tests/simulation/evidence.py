@@ -1,0 +1,121 @@
+"""What is stored everywhere when all is at rest, laid out for the checks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+from uuid import UUID
+
+from stagepost.aggregate import from_stored
+from stagepost.engine.store import Envelope, JournalEntry, Notification
+from stagepost.engine.store_memory import MemoryStore
+from stagepost.messages import Answer, message_type
+from stagepost.view import Recorded
+from tests.simulation.clients import Clients
+from tests.simulation.plan import SERVICES, SHOP
+from tests.simulation.world import World
+
+
+@dataclass
+class Records:
+    """One service's database."""
+
+    service: str
+    store: MemoryStore
+    events: list[Notification]
+    outbox: list[Envelope]
+    journal: list[JournalEntry]
+
+    @cached_property
+    def heard(self) -> dict[UUID, JournalEntry]:
+        return {e.id: e for e in self.journal if e.direction == "in"}
+
+    @cached_property
+    def sent(self) -> dict[UUID, JournalEntry]:
+        return {e.id: e for e in self.journal if e.direction == "out"}
+
+    @cached_property
+    def recorded(self) -> list[Recorded]:
+        return [Recorded(n.position, n.recorded_at, from_stored(n.event)) for n in self.events]
+
+
+@dataclass
+class Evidence:
+    """All databases, the broker's streams and the ledgers outside."""
+
+    world: World
+    clients: Clients
+    of: dict[str, Records] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in SERVICES:
+            store = self.world.stores[name]
+            self.of[name] = Records(name, store, store._events, store._outbox, store._journal)
+
+    @cached_property
+    def placed(self) -> dict[str, dict[str, Any]]:
+        return {
+            sent.key: json.loads(sent.body)
+            for sent in self.of["ordering"].outbox
+            if sent.type == "ordering.OrderPlaced"
+        }
+
+    @cached_property
+    def ends(self) -> dict[str, set[str]]:
+        """How each order ended, by what ordering told."""
+        ends: dict[str, set[str]] = {}
+        for sent in self.of["ordering"].outbox:
+            if sent.type in ("ordering.OrderConfirmed", "ordering.OrderRejected"):
+                ends.setdefault(sent.key, set()).add(sent.type.rpartition(".")[2])
+        return ends
+
+    def confirmed(self, order_id: str) -> bool:
+        return self.ends.get(order_id) == {"OrderConfirmed"}
+
+
+@cache
+def readers_of(source: str, type_name: str) -> tuple[str, ...]:
+    """Return who wants to hear this type of message from this service."""
+    message = message_type(type_name)
+    return tuple(name for name, other in SHOP.items() if message in other.reads_from(SHOP[source]))
+
+
+@cache
+def answers_to(command: str) -> frozenset[str]:
+    """Return the types that answer a command."""
+    return frozenset(
+        message.TYPE
+        for service in SHOP.values()
+        for message in service.sends
+        if issubclass(message, Answer) and command == message.TO.TYPE
+    )
+
+
+def what_is_open(world: World) -> list[str]:
+    """Say what is still under way anywhere; an empty list is rest."""
+    found = []
+    for name, store in world.stores.items():
+        if len(store._calls):
+            found.append(f"{name} waits for {len(store._calls)} calls")
+        if store._letters.open():
+            found.append(f"{name} has {len(store._letters.open())} dead letters")
+        if len(store._timers):
+            found.append(f"{name} has {len(store._timers)} timers set")
+        at = [world.tables[name]._at.get(view.name, 0) for view in SHOP[name].views]
+        if min(at) < len(store._events):
+            found.append(
+                f"the views of {name} have folded {min(at)} of {len(store._events)} events"
+            )
+        for sent in store._outbox:
+            found += [
+                f"{reader} has not heard {_in_words(sent)}"
+                for reader in readers_of(name, sent.type)
+                if sent.id not in world.stores[reader]._heard
+            ]
+    return found
+
+
+def _in_words(sent: Envelope) -> str:
+    return f"{sent.source} {sent.incarnation}:{sent.position} {sent.type} for {sent.key}"

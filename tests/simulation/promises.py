@@ -1,0 +1,276 @@
+"""The promises of the design, checked over everything that is stored.
+
+Each check yields what it finds broken, beginning with the number of the promise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from services.demo.replay import differences, replayed
+from stagepost.aggregate import Aggregate
+from stagepost.engine.decisions import fold
+from tests.simulation.evidence import Evidence, Records, answers_to, readers_of
+from tests.simulation.plan import SHOP
+
+Check = Callable[[Evidence], Iterator[str]]
+
+
+def no_order_is_lost(seen: Evidence) -> Iterator[str]:
+    for order_id in seen.clients.accepted:
+        if order_id not in seen.placed:
+            yield f"1 order {order_id} was accepted, and is not there"
+    for order_id in seen.placed:
+        ends = seen.ends.get(order_id, set())
+        if len(ends) != 1:
+            yield f"1 order {order_id} ended {len(ends)} ways: {sorted(ends)}"
+    if len(seen.placed) > len(seen.world.plan.orders):
+        meant = len(seen.world.plan.orders)
+        yield f"3 {meant} orders were meant, these are placed: {[*seen.placed]}"
+
+
+def no_message_is_lost(seen: Evidence) -> Iterator[str]:
+    for name, records in seen.of.items():
+        stream = seen.world.broker.streams.get(name, [])
+        arrived = [(m.incarnation, m.position, m.id) for m in stream]
+        if arrived != [(m.incarnation, m.position, m.id) for m in records.outbox]:
+            yield (
+                f"2 the broker has {len(stream)} messages of {name}, not the "
+                f"{len(records.outbox)} of its outbox, in their order"
+            )
+        answered = {e.causation for e in records.journal if e.kind == "answer"}
+        for call in records.sent.values():
+            if call.kind == "call" and call.id not in answered and not _is_void(call.id, records):
+                yield f"2 the call {call.type} {call.id} for {call.key} was never answered"
+
+
+def every_reader_hears(seen: Evidence) -> Iterator[str]:
+    for name, records in seen.of.items():
+        for sent in records.outbox:
+            for reader in readers_of(name, sent.type):
+                if sent.id not in seen.of[reader].heard:
+                    yield f"2 {sent.type} {sent.id} for {sent.key} never reached {reader}"
+
+
+def _is_void(call: Any, records: Records) -> bool:
+    """Tell whether a refund took the place of a charge."""
+    key = records.sent[call].key
+    place = records.sent[call].position
+    return any(
+        other.type == "payments.Refund" and other.key == key and other.position > place
+        for other in records.sent.values()
+    )
+
+
+def nothing_is_done_twice(seen: Evidence) -> Iterator[str]:
+    for name, records in seen.of.items():
+        sent = Counter(e.id for e in records.journal if e.direction == "out")
+        heard = Counter(e.id for e in records.journal if e.direction == "in")
+        for what, counted in (("sent", sent), ("heard", heard)):
+            yield from (f"3 {name} {what} {i} {n} times" for i, n in counted.items() if n > 1)
+        happened: Counter[tuple[str, ...]] = Counter()
+        for recorded in records.recorded:
+            topic, holder = recorded.event.TOPIC, getattr(recorded.event, "holder", None)
+            once = not topic.startswith(("inventory.StockItem", "stagepost.Instance"))
+            if once or holder is not None:
+                happened[topic, f"{recorded.event.originator_id}", f"{holder}"] += 1
+        yield from (f"3 {name}: {what} happened {n} times" for what, n in happened.items() if n > 1)
+    for table, rows in seen.world.ledgers.tables.items():
+        moved = Counter(
+            (r["reference"], r["kind"]) for r in rows if r.get("amount") or r.get("units")
+        )
+        yield from (f"3 {what} was done {n} times in {table}" for what, n in moved.items() if n > 1)
+        for row in rows:
+            if row["kind"] == "repeated":
+                yield f"3 the world was asked again for {row['reference']} under another key"
+
+
+def order_holds_per_key(seen: Evidence) -> Iterator[str]:
+    for name, records in seen.of.items():
+        versions: Counter[Any] = Counter()
+        for stored in records.events:
+            versions[stored.event.originator_id] += 1
+            if stored.event.originator_version != versions[stored.event.originator_id]:
+                yield f"4 {name}: event {stored.position} is out of its stream's order"
+        yield from _acted_in_order(name, records)
+        for source, other in seen.of.items():
+            place = {sent.id: sent.position for sent in other.outbox}
+            heard: dict[str, int] = {}
+            for entry in records.heard.values():
+                if entry.peer == source and entry.id in place:
+                    if place[entry.id] < heard.get(entry.key, 0):
+                        yield (
+                            f"4 {name} heard {source} {place[entry.id]} {entry.type} for "
+                            f"{entry.key} after {heard[entry.key]}"
+                        )
+                    heard[entry.key] = place[entry.id]
+
+
+def _acted_in_order(name: str, records: Records) -> Iterator[str]:
+    """What was sent, and what happened, comes in the order in which its causes were heard, by key.
+
+    Requests are left out: they do not wait behind what is parked.
+    """
+    sent = [(e.position, e.type, e.causation) for e in records.journal if e.direction == "out"]
+    happened = [(n.position, n.event.topic, n.causation) for n in records.events]
+    for acts in (sent, happened):
+        last: dict[str, int] = {}
+        for position, what, causation in acts:
+            cause = records.heard.get(causation)  # type: ignore[arg-type]
+            if cause is not None and cause.kind != "request":
+                if cause.position < last.get(cause.key, 0):
+                    yield f"4 {name}: {what} {position} for {cause.key} came out of order"
+                last[cause.key] = cause.position
+
+
+def money_agrees(seen: Evidence) -> Iterator[str]:
+    held: Counter[str] = Counter()
+    for row in seen.world.ledgers.tables["charges"]:
+        held[row["reference"]] += row["amount"]
+    for order_id, placed in seen.placed.items():
+        due = placed["amount"] if seen.confirmed(order_id) else 0
+        if (kept := held.pop(f"fulfillment/{order_id}", 0)) != due:
+            yield f"5 the provider keeps {kept} for order {order_id}, it should be {due}"
+    yield from (f"5 {who} was charged {kept} for no order" for who, kept in held.items() if kept)
+    confirmed = sum(p["amount"] for order_id, p in seen.placed.items() if seen.confirmed(order_id))
+    rows: Collection[Any] = seen.world.tables["payments"]._rows.get("payments", {}).values()
+    kept = sum(r.received - r.refunded for r in rows)
+    if kept != confirmed:
+        yield f"5 payments keeps {kept}, the confirmed orders come to {confirmed}"
+
+
+def stock_adds_up(seen: Evidence) -> Iterator[str]:
+    skus: dict[Any, str] = {}
+    there: dict[str, Counter[str]] = {}
+    gone: Counter[tuple[str, str]] = Counter()
+    for recorded in seen.of["inventory"].recorded:
+        happened: Any = recorded.event
+        what = happened.TOPIC
+        if what == "inventory.Reservation.Rejected" and all(
+            there.get(units.sku, _NONE)["on_hand"] >= units.quantity for units in happened.lines
+        ):
+            yield f"6 order {happened.order_id} was refused goods that were there"
+        if not what.startswith("inventory.StockItem"):
+            continue
+        if what.endswith("Declared"):
+            skus[happened.originator_id] = happened.sku
+            there[happened.sku] = Counter()
+            continue
+        sku = skus[happened.originator_id]
+        places = there[sku]
+        for place, sign in _MOVES[what.rpartition(".")[2]].items():
+            places[place] += sign * happened.quantity
+            if place == "gone":
+                gone[happened.holder, sku] += sign * happened.quantity
+        if min(places[place] for place in ("on_hand", "reserved", "gone")) < 0:
+            yield f"6 after event {recorded.position} there are {dict(places)} {sku}"
+    for sku, places in there.items():
+        received = seen.clients.received.get(sku, 0)
+        if places["received"] != received or places["reserved"]:
+            yield f"6 of {sku} {received} were received, and at rest there are {dict(places)}"
+    shipped: Counter[tuple[str, str]] = Counter()
+    for row in seen.world.ledgers.tables["parcels"]:
+        for line in row["lines"]:
+            shipped[row["reference"], line["sku"]] += line["quantity"]
+    if +gone != +shipped:
+        yield f"6 these units are gone: {dict(+gone)}, and these shipped: {dict(+shipped)}"
+    for holder, _ in shipped:
+        if not seen.confirmed(holder.partition("/")[2]):
+            yield f"6 {holder} shipped, and its order is not confirmed"
+
+
+_NONE: Counter[str] = Counter()
+_MOVES = {
+    "Received": {"received": 1, "on_hand": 1},
+    "Reserved": {"on_hand": -1, "reserved": 1},
+    "Fetched": {"reserved": -1, "gone": 1},
+    "Released": {"reserved": -1, "on_hand": 1},
+    "Returned": {"gone": -1, "on_hand": 1},
+}
+
+
+def every_command_is_answered(seen: Evidence) -> Iterator[str]:
+    for records in seen.of.values():
+        for sent in records.outbox:
+            if sent.recipient is None:
+                continue
+            reader = seen.of[sent.recipient]
+            heard = reader.heard.get(sent.id)
+            answers = answers_to(sent.type)
+            if heard is not None and not any(
+                reply.type in answers and reply.key == sent.key and reply.position > heard.position
+                for reply in reader.sent.values()
+            ):
+                yield f"7 {sent.type} {sent.id} for {sent.key} was never answered"
+
+
+def every_chain_begins_somewhere(seen: Evidence) -> Iterator[str]:
+    everything = {i: e for records in seen.of.values() for i, e in records.sent.items()}
+    for name, records in seen.of.items():
+        for sent in records.sent.values():
+            cause = records.heard.get(sent.causation)  # type: ignore[arg-type]
+            if cause is None or cause.position > sent.position:
+                yield f"7 {name} {sent.position} {sent.type} has no cause"
+            elif cause.correlation != sent.correlation:
+                yield f"7 {name} {sent.position} {sent.type} has a correlation of its own"
+        for stored in records.events:
+            if stored.causation not in records.heard:
+                yield f"7 {name}: event {stored.position} {stored.event.topic} has no cause"
+        for heard in records.heard.values():
+            said = heard.causation if heard.kind == "answer" else heard.id
+            if heard.kind in ("command", "event", "answer") and said not in everything:
+                yield f"7 {name} heard {heard.type} {heard.id}, and nobody sent it"
+
+
+def views_equal_their_replay(seen: Evidence) -> Iterator[str]:
+    for name, records in seen.of.items():
+        for view in SHOP[name].views:
+            stored = seen.world.tables[name]._rows.get(view.name, {})
+            made = replayed(view, records.recorded)
+            yield from (f"8 {fault}" for fault in differences(f"{name}.{view.name}", stored, made))
+
+
+def what_is_in_memory_equals_its_events(seen: Evidence) -> Iterator[str]:
+    for node in seen.world.nodes.values():
+        for stream, known in node.desk._decisions.cache.items():
+            stored = seen.of[node.service].store._streams.get(stream, [])
+            if not isinstance(known, Aggregate):
+                continue
+            if known.version > len(stored):
+                yield f"8 {node.name} knows {stream} up to {known.version} of {len(stored)}"
+            elif fold(Aggregate, stored[: known.version]).__dict__ != known.__dict__:
+                yield f"8 {node.name} has {stream} not as its events make it"
+
+
+CHECKS: tuple[Check, ...] = (
+    no_order_is_lost,
+    no_message_is_lost,
+    every_reader_hears,
+    nothing_is_done_twice,
+    order_holds_per_key,
+    money_agrees,
+    stock_adds_up,
+    every_command_is_answered,
+    every_chain_begins_somewhere,
+    views_equal_their_replay,
+    what_is_in_memory_equals_its_events,
+)
+
+
+WHEN_SET_BACK: tuple[Check, ...] = (every_reader_hears,)
+"""What holds although a database was set back: what was sent since then arrives."""
+
+
+def broken_promises(seen: Evidence) -> list[str]:
+    """Return everything that is broken."""
+    checks = WHEN_SET_BACK if seen.world.plan.sets_back else CHECKS
+    return [fault for check in checks for fault in _found(check, seen)]
+
+
+def _found(check: Check, seen: Evidence) -> list[str]:
+    try:
+        return list(check(seen))
+    except Exception as error:  # noqa: BLE001  # what cannot even be read is broken
+        return [f"{check.__name__} cannot be checked: {error!r}"]
