@@ -14,6 +14,7 @@ from stagepost.engine.store import Cursor, CursorId, Envelope
 from stagepost.engine.transports import Received, StreamId, Subscription, Transport
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.engine.transports.nats import NatsTransport, ask
+from stagepost.engine.transports.nats_envelope import headers_of, subject_of
 from stagepost.engine.transports.nats_rules import ADMIN
 from stagepost.errors import ForeignMessage, TransportError
 from tests.engine.nats_server import NatsServer
@@ -200,6 +201,29 @@ async def test_what_a_foreign_writer_put_into_the_stream_is_not_taken_for_ours(
         await ours.publish([message(2), message(3)])
 
     assert await ours.tail() == StreamId(9, 2, foreign.id)
+
+
+async def test_a_copy_of_an_old_message_at_the_tail_keeps_nobody_from_publishing(
+    nats_server: NatsServer,
+) -> None:
+    await nats_server.provision()
+    transport = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    publisher = await transport.publisher(SOURCE)
+    await publisher.tail()
+    sent = [message(n) for n in range(1, 7)]
+    await publisher.publish(sent[:4])
+    copy = headers_of(sent[0]) | {"Nats-Msg-Id": f"{SOURCE}:1:01"}
+    client = await transport._connected()
+    await client.request(subject_of(sent[0]), sent[0].body, headers=copy)
+
+    assert await publisher.tail() == StreamId(1, 1, sent[0].id)
+    await publisher.publish(sent[1:3])
+    await publisher.publish(sent[3:])
+
+    assert await publisher.tail() == StreamId(1, 6, sent[5].id)
+    info = await ask(client, f"STREAM.INFO.{SOURCE}")
+    assert info["state"]["messages"] == len(sent) + 1
+    await transport.close()
 
 
 async def test_a_reader_is_behind_until_it_has_taken_what_stood_there(broker: Broker) -> None:

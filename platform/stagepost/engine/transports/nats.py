@@ -165,22 +165,49 @@ class NatsPublisher:
         return None
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
+        if self._tail_id is None:
+            messages = await self._publish_first(messages)
+        if messages:
+            await self._publish_chain(messages)
+
+    async def _publish_first(self, messages: Sequence[Envelope]) -> Sequence[Envelope]:
+        """Publish up to the first that is stored anew, and return the rest.
+
+        Where somebody copied an old message of ours to the tail, we went back, and the broker has
+        those behind it: it stores none of them again, and nothing could be chained to one.
+        """
+        for number, message in enumerate(messages, 1):
+            stored = await self._publish_chain([message])
+            if not stored.get("duplicate"):
+                return messages[number:]
+            there = await stored_message(self._client, self._source, stored["seq"])
+            if there.get("ce-id") != str(message.id):
+                raise ForeignMessage(
+                    f"the stream of {self._source} has another message {message.position}"
+                )
+            self._tail_id = None
+        return ()
+
+    async def _publish_chain(self, messages: Sequence[Envelope]) -> dict[str, Any]:
+        """Publish, each behind the one before it; return what the broker says about the last."""
         try:
             await self._client.publish_block(
                 [(subject_of(m), self._chained(m), m.body) for m in messages[:-1]]
             )
             last = messages[-1]
-            answer = await self._client.request(
+            reply = await self._client.request(
                 subject_of(last), last.body, timeout=ACK_SECONDS, headers=self._chained(last)
             )
         except (NatsError, OSError, TimeoutError) as error:
             raise TransportUnavailable(
                 f"the broker did not confirm messages of {self._source}: {error!r}"
             ) from error
-        if refused := json.loads(answer.data).get("error"):
+        answer: dict[str, Any] = json.loads(reply.data)
+        if refused := answer.get("error"):
             raise ForeignMessage(
                 f"the stream of {self._source} does not end as we left it: {refused['description']}"
             )
+        return answer
 
     def _chained(self, message: Envelope) -> dict[str, str]:
         headers = headers_of(message)
