@@ -48,7 +48,7 @@ class NotHeard(Exception):
 class Window:
     """The orders around one fault: `accepted` says when each was; `answers` what else was said.
 
-    That is a status, or that the connection was `cut`, or that the answer was `late`.
+    That is a status, or that the connection was `cut:` and how, or that the answer was `late`.
     """
 
     name: str
@@ -179,7 +179,7 @@ class _PatientShop(Shop):
             self.window.answers["late"] += 1
             return 0, b"no answer in time"
         except aiohttp.ClientError as error:
-            self.window.answers["cut"] += 1
+            self.window.answers[f"cut: {type(error).__name__}"] += 1
             return 0, f"no answer: {error!r}".encode()
         if status >= 500:
             self.window.answers[str(status)] += 1
