@@ -11,7 +11,7 @@ from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine import follow
 from stagepost.engine.clock import SystemClock
-from stagepost.engine.store import Lease
+from stagepost.engine.store import Appended, Batch, Lease
 from stagepost.engine.store_memory import MemoryStore
 from tests.engine.counter import (
     Counted,
@@ -172,3 +172,25 @@ async def test_what_was_read_under_a_lease_is_not_written_without_one(world: Wor
             await asyncio.sleep(0)
 
         assert await store.journal(None, 0, 10) == []
+
+
+class Overtaken(Watched):
+    """A store that cannot store one name; when it first says so alone, the lease has passed on."""
+
+    passes_on = True
+
+    async def append(self, batch: Batch) -> Appended:
+        if any(commit.cause.key == "bad" and not commit.parks for commit in batch.commits):
+            if len(batch.commits) == 1 and self.passes_on:
+                self.passes_on = False
+                await self.take_lease("service", "counter-1", 60)
+            raise ValueError("it does not fit the table")
+        return await super().append(batch)
+
+
+async def test_a_lease_that_passes_on_while_a_message_is_parked_ends_no_work(world: World) -> None:
+    world.store = Overtaken("counter")
+    async with world.running():
+        bad, good = await world.command("bad", 1), await world.command("good", 1)
+        outcomes = await world.until_handled(bad, good)
+    assert outcomes == {bad.id: "parked", good.id: "handled"}

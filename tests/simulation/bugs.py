@@ -73,12 +73,12 @@ class Bug:
 # The one way to write.
 
 
-async def _publish_first(desk: Desk, items: Sequence[Item]) -> list[Item]:
+async def _publish_first(desk: Desk, items: Sequence[Item], lease: Lease | None) -> list[Item]:
     """Tell the broker before the store: what is not stored after all was told."""
     node = here().node
     store: MemoryStore = node.world.stores[node.service]
     position, ghosts = store._position, []
-    for commit in desk._batch(items).commits:
+    for commit in desk._batch(items, lease).commits:
         position += 1
         for sent in commit.sends:
             position += 1
@@ -87,7 +87,7 @@ async def _publish_first(desk: Desk, items: Sequence[Item]) -> list[Item]:
     node.world.broker.streams.setdefault(node.service, []).extend(ghosts)
     for reader in node.world.broker.readers:
         reader.wake()
-    return await _APPEND(desk, items)
+    return await _APPEND(desk, items, lease)
 
 
 def _envelope(store: MemoryStore, sent: Any, cause: Envelope, position: int) -> Envelope:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 WRITES = frozenset(
     {
         *("take_lease", "renew_lease", "drop_lease", "stop_waiting"),
-        *("raise_incarnation", "redrive", "discard"),
+        *("raise_incarnation", "put_right", "redrive", "discard"),
     }
 )
 """What a store can be asked that changes it, beside `append`."""

@@ -37,8 +37,8 @@ def _too_early(node: Node, commit: Commit, epoch: int, before: set[UUID]) -> Ite
     """Fire a timer once it is due, and behind answers that lay in the backlog, for a while."""
     world, cause = node.world, commit.cause
     waiting = world.stores[node.service]._timers._waiting.get(cause.id)
-    if waiting is not None and waiting.due_at > world.clocks[node.service].latest():
-        yield f"7 {cause.type} for {cause.key} fired before {waiting.due_at:%H:%M:%S.%f}"
+    if waiting is not None and waiting[0].due_at > world.clocks[node.service].latest():
+        yield f"7 {cause.type} for {cause.key} fired before {waiting[0].due_at:%H:%M:%S.%f}"
     if world.loop.time() - node.led_at.get(epoch, 0.0) >= PATIENCE:
         return
     heard = world.stores[node.service]._heard.keys() | before

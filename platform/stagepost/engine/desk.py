@@ -306,17 +306,22 @@ class Desk:
         """
         for number, item in enumerate(items):
             try:
-                again = await self._append([item], lease)
+                again, is_refused = await self._append_alone(item, lease)
             except Fenced:
                 self._lose(lease, items[number:])
                 return
-            except Exception as error:  # noqa: BLE001  # this is the one
-                again = await self._give_up(item, error, lease)
+            if again or is_refused:
                 self._put_back([*again, *items[number + 1 :]])
                 return
-            if again:
-                self._put_back(items[number:])
-                return
+
+    async def _append_alone(self, item: Item, lease: Lease | None) -> tuple[list[Item], bool]:
+        """Append one; return what must be decided again, and whether the store refused it."""
+        try:
+            return await self._append([item], lease), False
+        except Fenced:
+            raise
+        except Exception as error:  # noqa: BLE001  # this is the one
+            return await self._give_up(item, error, lease), True
 
     async def _give_up(self, item: Item, error: Exception, lease: Lease | None) -> list[Item]:
         assert item.decided is not None
