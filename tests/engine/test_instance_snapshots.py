@@ -38,6 +38,7 @@ class Weighed(Watched):
         super().__init__(service)
         self.loads: list[int] = []
         self.fault: Exception | None = None
+        self.refused = 0
 
     async def load(
         self, streams: Collection[UUID], *, from_start: bool = False
@@ -48,6 +49,7 @@ class Weighed(Watched):
 
     async def keep_snapshots(self, snapshots: Collection[StoredEvent]) -> None:
         if self.fault is not None:
+            self.refused += 1
             raise self.fault
         await super().keep_snapshots(snapshots)
 
@@ -184,6 +186,7 @@ async def test_snapshots_that_cannot_be_kept_hold_nothing_up(
     async with world.running() as counter:
         await grow(world, 25)
         assert await world.total(counter, "hot") == 25
+        await until(lambda: store.refused)
         store.fault = None
         await grow(world, 10)
         await until(lambda: store.newest)

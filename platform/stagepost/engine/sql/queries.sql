@@ -12,17 +12,19 @@ SELECT EXISTS (SELECT FROM inbox WHERE message_id = $1)
 
 -- name: load
 -- Several streams, so that a whole batch loads in one round trip: of each its snapshot, unless all
--- is asked for, and the events behind it. (OFFSET 0 keeps each stream a probe of its own.)
-SELECT f.originator_id, f.originator_version, f.topic, f.state, f.is_snapshot
-  FROM unnest($1::uuid[]) AS asked (id)
-  LEFT JOIN snapshots s ON s.originator_id = asked.id AND NOT $2::boolean
- CROSS JOIN LATERAL (
-   SELECT s.*, true AS is_snapshot WHERE s.originator_id IS NOT NULL
-   UNION ALL
-   (SELECT e.originator_id, e.originator_version, e.topic, e.state, false FROM stored_events e
-     WHERE e.originator_id = asked.id AND e.originator_version > coalesce(s.originator_version, 0)
-     ORDER BY e.originator_version OFFSET 0)) AS f
- ORDER BY f.originator_id, f.originator_version
+-- is asked for, and the events behind it. Most have none. (OFFSET 0 keeps each stream a probe.)
+WITH s AS MATERIALIZED (SELECT * FROM snapshots WHERE originator_id = ANY ($1::uuid[]) AND NOT $2::boolean)
+SELECT originator_id, originator_version, topic, state, true AS is_snapshot FROM s
+UNION ALL
+SELECT e.originator_id, e.originator_version, e.topic, e.state, false
+  FROM s CROSS JOIN LATERAL (
+    SELECT * FROM stored_events e
+     WHERE e.originator_id = s.originator_id AND e.originator_version > s.originator_version OFFSET 0) AS e
+UNION ALL
+SELECT originator_id, originator_version, topic, state, false FROM stored_events
+ WHERE originator_id = ANY (ARRAY(
+   SELECT id FROM unnest($1::uuid[]) AS asked (id) WHERE id NOT IN (SELECT originator_id FROM s)))
+ORDER BY originator_id, originator_version
 
 -- name: keep_snapshots
 -- The newest of each stream, and none that is ahead of it. In one order, so that two writers never
