@@ -17,6 +17,7 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.utils import resolve_topic
 from pydantic import BaseModel, ConfigDict
 
+from stagepost.errors import Misuse
 from stagepost.messages import lift
 
 STREAMS = uuid5(NAMESPACE_URL, "stagepost:streams")
@@ -64,6 +65,10 @@ class Aggregate(BaseAggregate[UUID]):
 
     Event = DomainEvent
     TOPIC: ClassVar[str]
+    SNAPSHOT_EVERY: ClassVar[int] = 0
+    """Events after which the state is kept as well; 0: never. For plain values in long streams."""
+    class_version: ClassVar[int] = 1
+    """Raise it where the attributes or what events do to them change: older snapshots are void."""
 
 
 __all__ = [
@@ -71,8 +76,10 @@ __all__ = [
     "DomainEvent",
     "FirstEvent",
     "event",
+    "from_snapshot",
     "from_stored",
     "stream_id",
+    "to_snapshot",
     "to_stored",
 ]
 
@@ -99,4 +106,41 @@ def from_stored(stored: StoredEvent) -> DomainEvent:
     return cls.__pydantic_validator__.validate_python(state)  # type: ignore[no-any-return]  # a topic's class is not known
 
 
+def to_snapshot(aggregate: Aggregate) -> StoredEvent:
+    """Write what an aggregate is at its version, for the store.
+
+    Raises:
+        Misuse: JSON would not give back exactly this.
+    """
+    values = {name: value for name, value in vars(aggregate).items() if name not in _OF_THE_LIBRARY}
+    try:
+        state = orjson.dumps({"class_version": aggregate.class_version, "values": values})
+        is_exact = repr(orjson.loads(state)["values"]) == repr(values)
+    except TypeError:
+        is_exact = False
+    if not is_exact:
+        raise Misuse(
+            f"{type(aggregate).__name__} holds more than JSON gives back: "
+            "keep plain values in its attributes, or leave SNAPSHOT_EVERY at 0"
+        )
+    return StoredEvent(aggregate.id, aggregate.version, aggregate.TOPIC, state)
+
+
+def from_snapshot(stored: StoredEvent) -> Aggregate:
+    """Read what an aggregate was at a version.
+
+    Raises:
+        Exception: it is of no use (ValueError: its class has changed since). Fold all events.
+    """
+    cls = resolve_topic(stored.topic)
+    state = orjson.loads(stored.state)
+    if state["class_version"] != cls.class_version:
+        raise ValueError(f"{stored.topic} is at version {cls.class_version} of its class")
+    aggregate: Aggregate = cls.__new__(cls)
+    aggregate.__base_init__(stored.originator_id, stored.originator_version, None)  # type: ignore[arg-type]  # see `timestamp`
+    vars(aggregate).update(state["values"])
+    return aggregate
+
+
 _IN_COLUMNS = {"originator_id", "originator_version"}
+_OF_THE_LIBRARY = {"_id", "_version", "_created_on", "_modified_on", "_pending_events"}

@@ -27,7 +27,7 @@ from services.demo.drive import (
     tasks,
 )
 from services.demo.promises import PROMISES, Audit, Finding, connect
-from services.demo.replay import VIEWS, check_views
+from services.demo.replay import SNAPSHOTS, VIEWS, check_snapshots, check_views
 from services.demo.summary import Ending, Summary, show, summarize
 from services.demo.watch import Watch
 from stagepost.engine.discovery import find_services
@@ -132,6 +132,7 @@ async def check(audit: Audit, stack: Stack, shop: Shop) -> dict[str, Finding]:
     services = find_services()
     findings = {promise: await audit.check(promise) for promise in PROMISES}
     findings[VIEWS] = await check_views(audit, services.values())
+    findings[SNAPSHOTS] = await check_snapshots(audit, services.values())
     findings[WALLS] = await check_walls(stack, list(services), stack.names)
     findings[BAD_INPUT] = await check_bad_input(audit, shop.session, shop.urls)
     return findings

@@ -16,6 +16,7 @@ class StockItem(Aggregate):
     """All units of one SKU. Whoever holds some is named as `<caller>/<reference>`."""
 
     TOPIC = "inventory.StockItem"
+    SNAPSHOT_EVERY = 100  # every order that holds some of it adds two events, for ever
 
     class Declared(FirstEvent):
         """We deal in this SKU from now on; there is none of it yet."""

@@ -2,8 +2,9 @@
 
 That is done in SQL, while no service runs, in the very shape in which the services wrote it:
 events, outbox, inbox, views and cursors of every service; the stock of each thing has one stream,
-which grows as it would. The broker gets each service's last message alone, so that no relay finds
-its stream behind its outbox. The ledgers of the world outside stay as they are.
+which grows as it would, and its snapshot with it. The broker gets each service's last message
+alone, so that no relay finds its stream behind its outbox. The ledgers of the world outside stay as
+they are.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ async def _copy(stack: Stack, service: Service, copies: int, spans: dict[str, ob
         for view in service.views:
             if view.name == "stock":
                 await run("stock", copies)
+                await run("snapshots")
             else:
                 await run("view", 1, copies, view=view.name)
         await run("cursors", copies)

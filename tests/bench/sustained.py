@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from services.demo.book import Book
 from services.demo.drive import fill_the_shelves, open_shop
 from services.demo.promises import PROMISES, Audit, connect
-from services.demo.replay import VIEWS, check_views
+from services.demo.replay import SNAPSHOTS, VIEWS, check_snapshots, check_views
 from services.demo.watch import Watch
 from stagepost.engine.discovery import find_services
 from stagepost.engine.stack import Stack
@@ -90,6 +90,7 @@ async def check(stack: Stack, book: Book, say: Callable[[str], None]) -> None:
         await Watch(audit, say, asyncio.Semaphore()).until_settled()
         findings = {promise: await audit.check(promise) for promise in PROMISES}
         findings[VIEWS] = await check_views(audit, find_services().values())
+        findings[SNAPSHOTS] = await check_snapshots(audit, find_services().values())
     finally:
         await connection.close()
     broken = [f"{name}: {found.detail}" for name, found in findings.items() if not found.holds]

@@ -12,7 +12,7 @@ from typing import TypeVar
 import asyncpg
 
 from services.demo.promises import PROMISES, Audit, Finding, connect
-from services.demo.replay import VIEWS, check_views
+from services.demo.replay import SNAPSHOTS, VIEWS, check_snapshots, check_views
 from stagepost.engine.database import UNREACHABLE, Connection, read_statements
 from stagepost.engine.discovery import find_services
 from tests.drill.load import Window
@@ -115,6 +115,7 @@ class WindowAudit:
             await asyncio.sleep(AGAIN)
         found = {promise: await audit.check(promise) for promise in PROMISES}
         found[VIEWS] = await check_views(audit, services)
+        found[SNAPSHOTS] = await check_snapshots(audit, services)
         return found
 
     async def _ask(self, ask: Callable[[Connection], Awaitable[T]]) -> T:
@@ -137,6 +138,8 @@ def _belongs(service: str, table: str, columns: Collection[str], prefix: str) ->
     ours = f"LIKE '{prefix}%'"
     if column := next((name for name in BY if name in columns), None):
         return f'"{column}" {ours}'
+    if table == "snapshots":
+        return f'originator_id IN (SELECT originator_id FROM "{service}".stored_events)'
     if table == "calls":
         return f'position IN (SELECT position FROM "all_{service}".outbox WHERE key {ours})'
     return "true"  # positions of readers and the like belong to all windows

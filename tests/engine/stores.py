@@ -157,7 +157,10 @@ async def outcomes(store: Store, *commits: Commit, **known: Any) -> list[Outcome
 
 async def versions(store: Store, *streams: str) -> list[list[int]]:
     found = await store.load([named(stream) for stream in streams])
-    return [[event.originator_version for event in found.get(named(s), ())] for s in streams]
+    return [
+        [event.originator_version for event in found[named(s)].events] if named(s) in found else []
+        for s in streams
+    ]
 
 
 def ids(messages: Sequence[Any]) -> list[UUID]:

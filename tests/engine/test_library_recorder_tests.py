@@ -108,7 +108,8 @@ class Recorder(ProcessRecorder):
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
         assert isinstance(originator_id, UUID)
-        stored = self._run(self._store.load([originator_id])).get(originator_id, [])
+        stream = self._run(self._store.load([originator_id])).get(originator_id)
+        stored = stream.events if stream else []
         found = [
             event
             for event in (self._shifted(event, -1) for event in stored)

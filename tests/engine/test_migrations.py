@@ -16,7 +16,9 @@ from stagepost.engine.migrations import check_schema, migrate
 from stagepost.engine.stack.databases import Databases
 from stagepost.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
-PLATFORM = ["001_logs.sql", "002_append.sql", "003_waiting.sql", "004_clock.sql"]
+PLATFORM = [
+    f"00{name}.sql" for name in ("1_logs", "2_append", "3_waiting", "4_clock", "5_snapshots")
+]
 _numbers = count(1)
 
 

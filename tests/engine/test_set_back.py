@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine.database import Connection
 from stagepost.engine.stack.postgres import Postgres
@@ -15,7 +16,7 @@ from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import Fenced, OutcomeUnknown, StoreUnavailable
 from tests.conftest import Database, NewDatabase
 from tests.engine.counter import CountNow, Total, World, until, until_awaited
-from tests.engine.stores import outcomes, writes
+from tests.engine.stores import named, outcomes, writes
 
 
 class Replica:
@@ -143,3 +144,30 @@ async def test_an_instance_handles_again_what_its_database_forgot_in_a_new_incar
 
 async def is_in_life(store: PostgresStore, incarnation: int) -> bool:
     return await store.incarnation() == incarnation
+
+
+async def test_what_a_stream_was_before_it_was_set_back_is_no_snapshot_of_it(
+    store: PostgresStore, replica: Replica
+) -> None:
+    """The stream may grow to that version again, with other events."""
+    await outcomes(store, writes("a", 1))
+    await replica.copy()
+    assert await write(store, "b") == [Outcome.KEPT]
+    await replica.take_over()
+    before = StoredEvent(named("a"), 1, "payments.Payment", b"{}")
+
+    with pytest.raises(Fenced):
+        await keep(store, before)
+    with pytest.raises(Fenced):  # as long as nobody has begun anew
+        await keep(store, before)
+
+    assert (await store.load([named("a")]))[named("a")].snapshot is None
+
+
+async def keep(store: PostgresStore, snapshot: StoredEvent) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await store.keep_snapshots([snapshot])
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from stagepost.engine.store import Commit, Cursor, CursorId, Handled
+from stagepost.engine.store import Commit, Cursor, CursorId, Handled, Stream
 from tests.engine.stores import (
     SERVICE,
     World,
@@ -46,8 +46,8 @@ async def test_the_events_of_several_streams_are_loaded_at_once(world: World) ->
     await append(world.store, writes("a", 1), writes("b", 1), writes("a", 2))
     found = await world.store.load([named("a"), named("b"), named("nowhere")])
     assert found == {
-        named("a"): [happened("a", 1), happened("a", 2)],
-        named("b"): [happened("b", 1)],
+        named("a"): Stream([happened("a", 1), happened("a", 2)]),
+        named("b"): Stream([happened("b", 1)]),
     }
 
 

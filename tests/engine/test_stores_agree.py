@@ -173,7 +173,8 @@ def sent(kind: str, key: str, name: str) -> Any:
 
 
 async def events_of(store: Store, stream: str) -> list[object]:
-    return list((await store.load([named(stream)])).get(named(stream), ()))
+    found = (await store.load([named(stream)])).get(named(stream))
+    return list(found.events) if found else []
 
 
 async def held(store: Store) -> dict[str, object]:

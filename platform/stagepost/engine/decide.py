@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
+from eventsourcing.persistence import StoredEvent
 from pydantic import BaseModel
 from pydantic_core import from_json
 
@@ -14,6 +15,7 @@ from stagepost.aggregate import Aggregate, stream_id, to_stored
 from stagepost.engine.cache import Loadable
 from stagepost.engine.ids import derived
 from stagepost.engine.service import Service
+from stagepost.engine.snapshots import taken
 from stagepost.engine.store import Commit, Envelope, Handled, Outgoing, TimerSet
 from stagepost.errors import ForgedSource, LoadBeforeChange, NotDeclared, TooLarge, UnreadableStream
 from stagepost.handler import Decision
@@ -77,11 +79,15 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What is to be committed, the answer for whoever asked, and the aggregates it rests on."""
+    """What is to be committed, the answer for whoever asked, and the aggregates it rests on.
+
+    `snapshots` are of what the commit makes of its aggregates: true once it is kept.
+    """
 
     commit: Commit
     answer: BaseModel | None
     touched: Mapping[UUID, Loadable]
+    snapshots: Sequence[StoredEvent] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -124,7 +130,8 @@ class Decider:
             clears = message.key if process.is_done(reaction.state) else clears
         commit = self._commit(cause, changed, sends, load, clears)
         touched = {name: load.aggregates[name] for name in load.asked}
-        return Decided(commit, decision.answer, touched | {a.id: a for a in changed})
+        snapshots = taken(changed, load.asked)
+        return Decided(commit, decision.answer, touched | {a.id: a for a in changed}, snapshots)
 
     def _is_for_us(self, answer: Answer) -> bool:
         return answer.caller == self._service.name or type(answer) in self._service.handlers

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
 import structlog
-from eventsourcing.persistence import StoredEvent
 
-from stagepost.aggregate import Aggregate, from_stored
+from stagepost.aggregate import Aggregate, from_snapshot, from_stored
 from stagepost.engine.cache import Cache, Loadable
 from stagepost.engine.decide import Decider, Loaded, NotLoaded
 from stagepost.engine.items import Item
-from stagepost.engine.store import Store
+from stagepost.engine.store import Store, Stream
 from stagepost.errors import NoRoom, OutcomeUnknown, Refused, StoreUnavailable, UnreadableStream
 from stagepost.messages import decode
 
@@ -130,29 +129,44 @@ class Decisions:
 
     async def _load(self, streams: Iterable[UUID]) -> None:
         names = list(streams)
-        stored = await patiently(lambda: self._store.load(names))
-        self.cache.add({name: _fold_or_fault(name, stored.get(name)) for name in names})
+        self.cache.add(await patiently(lambda: rebuild(self._store, names)))
 
 
-def _fold_or_fault(name: UUID, stored: Iterable[StoredEvent] | None) -> Loadable:
+async def rebuild(store: Store, names: Collection[UUID]) -> dict[UUID, Loadable]:
+    """Load aggregates: from their snapshots, and from the start where those are of no use."""
+    stored = await store.load(names)
+    found = {name: fold_or_fault(name, stored.get(name)) for name in names}
+    useless = [
+        name
+        for name, stream in stored.items()
+        if stream.snapshot is not None and isinstance(found[name], UnreadableStream)
+    ]
+    if useless:
+        log.info("folding from the start", streams=len(useless), reason=str(found[useless[0]]))
+        stored = await store.load(useless, from_start=True)
+        found |= {name: fold_or_fault(name, stored.get(name)) for name in useless}
+    return found
+
+
+def fold_or_fault(name: UUID, stored: Stream | None) -> Loadable:
     """Rebuild an aggregate; one that cannot be read is the fault of whoever asks for it, alone."""
     try:
-        return None if stored is None else fold(Aggregate, stored)
-    except Exception as error:  # noqa: BLE001  # whatever a stored event can do to its class
+        return None if stored is None else fold(stored)
+    except Exception as error:  # noqa: BLE001  # whatever is stored can do to its class
         return UnreadableStream(f"the stream {name} cannot be read: {error!r}")
 
 
-def fold(cls: type[A], stored: Iterable[StoredEvent]) -> A:
-    """Rebuild an aggregate from its events.
+def fold(stored: Stream) -> Aggregate:
+    """Rebuild an aggregate from its snapshot, if it has one, and its events.
 
     Raises:
-        TypeError: they are those of another class.
+        TypeError: it is none.
     """
-    aggregate: Aggregate | None = None
-    for event in stored:
+    aggregate = from_snapshot(stored.snapshot) if stored.snapshot else None
+    for event in stored.events:
         aggregate = from_stored(event).mutate(aggregate)
-    if not isinstance(aggregate, cls):
-        raise TypeError(f"the stream holds {type(aggregate).__name__}, not {cls.__name__}")
+    if not isinstance(aggregate, Aggregate):
+        raise TypeError(f"the stream holds {type(aggregate).__name__}, not an aggregate")
     return aggregate
 
 

@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 import structlog
 
 from stagepost.aggregate import Aggregate, stream_id
-from stagepost.engine.decide import Decider
-from stagepost.engine.decisions import Decisions, fold, patiently
+from stagepost.engine.decide import Decider, Loaded
+from stagepost.engine.decisions import Decisions, patiently, rebuild
 from stagepost.engine.follow import follow
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item, Signals, onward, request_item
+from stagepost.engine.snapshots import Snapshots
 from stagepost.engine.store import (
     Appended,
     Batch,
@@ -72,6 +73,7 @@ class Desk:
         self._at_work = asyncio.Lock()
         self.wake = asyncio.Event()
         self.signals = Signals()
+        self.snapshots = Snapshots(store)
         self.fenced = asyncio.Event()
 
     # What services ask.
@@ -102,8 +104,7 @@ class Desk:
     async def find(self, cls: type[A], stream: str) -> A | None:
         """Return an aggregate as it is stored now, None where there is none."""
         name = stream_id(stream)
-        stored = (await self._store.load([name])).get(name)
-        return None if stored is None else fold(cls, stored)
+        return Loaded(await rebuild(self._store, [name])).one(cls, stream)
 
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         """Return what this service sent and handled after a position, of one key or of all."""
@@ -182,6 +183,7 @@ class Desk:
         """Drop what belongs to the lease, which is gone; keep what was asked over HTTP."""
         self._lease = None
         self._source = None
+        self.snapshots.clear()
         self._waiting = deque(item for item in self._waiting if item.is_request)
 
     # The loop.
@@ -274,6 +276,8 @@ class Desk:
                 continue
             if item.decided.commit.parks:
                 self._decisions.parked.add(item.cause.key)
+            if outcome is Outcome.KEPT:
+                self.snapshots.put(item.decided.snapshots)
             item.finish(appended.responses.get(number) or item.decided.answer)
         self._metrics.count(batch, appended)
         self.signals.tell(batch)

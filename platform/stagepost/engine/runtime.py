@@ -90,6 +90,7 @@ class Instance:
         beside = [
             asyncio.create_task(self._forever("words", self._hear)),
             asyncio.create_task(self._forever("room", self._keep_room)),
+            asyncio.create_task(self._forever("snapshots", self.desk.snapshots.run)),
         ]
         try:
             await asyncio.wait([leading])

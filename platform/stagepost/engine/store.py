@@ -213,6 +213,14 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
+class Stream:
+    """What is stored of an aggregate: a snapshot, if it has one, and the events behind it."""
+
+    events: Sequence[StoredEvent]
+    snapshot: StoredEvent | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PendingCall:
     """A call that waits to be made: the outbox row and how often it was tried."""
 
@@ -289,8 +297,24 @@ class Store(Protocol):
         """
         ...
 
-    async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
-        """Return the events of several streams, oldest first; streams without any are left out."""
+    async def load(
+        self, streams: Collection[UUID], *, from_start: bool = False
+    ) -> dict[UUID, Stream]:
+        """Return several streams; those without any events are left out.
+
+        Of each, the newest snapshot and the events behind it; or all events, from the start.
+        """
+        ...
+
+    async def keep_snapshots(self, snapshots: Collection[StoredEvent]) -> None:
+        """Keep one snapshot of each of these streams: the newest that was ever given.
+
+        One that is ahead of its stream is dropped.
+
+        Raises:
+            Fenced: the database was set back, and what it had confirmed is gone.
+            StoreUnavailable
+        """
         ...
 
     async def idempotent(self, keys: Collection[str]) -> dict[str, Idempotency]:

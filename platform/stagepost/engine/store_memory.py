@@ -30,6 +30,7 @@ from stagepost.engine.store import (
     Outcome,
     Outgoing,
     PendingCall,
+    Stream,
     TimerSet,
 )
 from stagepost.engine.store_memory_work import Calls, DeadLetters, Timers, page
@@ -46,6 +47,7 @@ class MemoryStore(MemoryLeases):
         super().__init__(clock)
         self._source = source
         self._streams: dict[UUID | str, list[StoredEvent]] = {}
+        self._snapshots: dict[UUID | str, StoredEvent] = {}
         self._events: list[Notification] = []
         self._position = 0
         self._journal: list[JournalEntry] = []
@@ -226,10 +228,22 @@ class MemoryStore(MemoryLeases):
         self._cursors[cursor.id] = Cursor(cursor.id, to, to, hint)
         return to
 
-    async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
-        return {
-            stream: list(self._streams[stream]) for stream in streams if stream in self._streams
-        }
+    async def load(
+        self, streams: Collection[UUID], *, from_start: bool = False
+    ) -> dict[UUID, Stream]:
+        found = {}
+        for stream in [stream for stream in streams if stream in self._streams]:
+            snapshot = None if from_start else self._snapshots.get(stream)
+            behind = self._streams[stream][snapshot.originator_version if snapshot else 0 :]
+            found[stream] = Stream(behind, snapshot)
+        return found
+
+    async def keep_snapshots(self, snapshots: Collection[StoredEvent]) -> None:
+        for new in snapshots:
+            known = self._snapshots.get(new.originator_id)
+            newest = known.originator_version if known else 0
+            if newest < new.originator_version <= self._version(new.originator_id):
+                self._snapshots[new.originator_id] = new
 
     async def idempotent(self, keys: Collection[str]) -> dict[str, Idempotency]:
         asked = (self._answer(Idempotency(key, b"", b"")) for key in keys)

@@ -36,6 +36,7 @@ from stagepost.engine.store import (
     Notification,
     Outcome,
     PendingCall,
+    Stream,
 )
 from stagepost.errors import Fenced, OutcomeUnknown, StoreUnavailable
 
@@ -108,11 +109,29 @@ class PostgresStore:
         if self._set_back:
             raise Fenced("the database was set back: what it had confirmed is not there")
 
-    async def load(self, streams: Collection[UUID]) -> dict[UUID, list[StoredEvent]]:
-        found: dict[UUID, list[StoredEvent]] = {}
-        for row in await self._fetch("load", list(streams)):
-            found.setdefault(row[0], []).append(StoredEvent(row[0], row[1], row[2], row[3]))
-        return found
+    async def load(
+        self, streams: Collection[UUID], *, from_start: bool = False
+    ) -> dict[UUID, Stream]:
+        events: dict[UUID, list[StoredEvent]] = {}
+        snapshots: dict[UUID, StoredEvent] = {}
+        for row in await self._fetch("load", list(streams), from_start):
+            stored = StoredEvent(row[0], row[1], row[2], row[3])
+            behind = events.setdefault(row[0], [])
+            if row[4]:
+                snapshots[row[0]] = stored
+            else:
+                behind.append(stored)
+        return {name: Stream(found, snapshots.get(name)) for name, found in events.items()}
+
+    async def keep_snapshots(self, snapshots: Collection[StoredEvent]) -> None:
+        columns = (
+            [s.originator_id for s in snapshots],
+            [s.originator_version for s in snapshots],
+            [s.topic for s in snapshots],
+            [s.state for s in snapshots],
+        )
+        self._refuse_former_life()
+        await fetch(self._pool, _STATEMENTS["keep_snapshots"], *columns, first=self._recognise)
 
     async def idempotent(self, keys: Collection[str]) -> dict[str, Idempotency]:
         rows = await self._fetch("idempotent", list(keys))

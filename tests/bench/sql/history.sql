@@ -65,6 +65,15 @@ SELECT r.* FROM generate_series($1::int, $2::int) AS n, {view} AS v, jsonb_popul
 UPDATE stock SET received = received * (1 + $1::int), on_hand = on_hand * (1 + $1::int),
                  reserved = reserved * (1 + $1::int), gone = gone * (1 + $1::int)
 
+-- name: snapshots
+-- What that makes of each thing, as the service keeps it now and then.
+INSERT INTO snapshots
+SELECT stream, stored_version(stream), 'inventory.StockItem', convert_to(json_build_object(
+         'class_version', 1, 'values', json_build_object(
+           'sku', sku, 'on_hand', on_hand, 'reserved', reserved, 'gone', gone))::text, 'UTF8') FROM stock
+ON CONFLICT (originator_id) DO UPDATE
+  SET originator_version = EXCLUDED.originator_version, state = EXCLUDED.state
+
 -- name: cursors
 -- Everything was read: $1 copies of it.
 UPDATE cursors SET hint = 0, position = position + $1::int * CASE

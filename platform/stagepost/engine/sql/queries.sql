@@ -11,9 +11,30 @@ SELECT * FROM append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,
 SELECT EXISTS (SELECT FROM inbox WHERE message_id = $1)
 
 -- name: load
--- All events of several streams, so that a whole batch loads in one round trip.
-SELECT originator_id, originator_version, topic, state FROM stored_events
- WHERE originator_id = ANY ($1::uuid[]) ORDER BY originator_id, originator_version
+-- Several streams, so that a whole batch loads in one round trip: of each its snapshot, unless all
+-- is asked for, and the events behind it. Most have none. (OFFSET 0 keeps each stream a probe.)
+WITH s AS MATERIALIZED (SELECT * FROM snapshots WHERE originator_id = ANY ($1::uuid[]) AND NOT $2::boolean)
+SELECT originator_id, originator_version, topic, state, true AS is_snapshot FROM s
+UNION ALL
+SELECT e.originator_id, e.originator_version, e.topic, e.state, false
+  FROM s CROSS JOIN LATERAL (
+    SELECT * FROM stored_events e
+     WHERE e.originator_id = s.originator_id AND e.originator_version > s.originator_version OFFSET 0) AS e
+UNION ALL
+SELECT originator_id, originator_version, topic, state, false FROM stored_events
+ WHERE originator_id = ANY (ARRAY(
+   SELECT id FROM unnest($1::uuid[]) AS asked (id) WHERE id NOT IN (SELECT originator_id FROM s)))
+ORDER BY originator_id, originator_version
+
+-- name: keep_snapshots
+-- The newest of each stream, and none that is ahead of it. In one order, so that two writers never
+-- wait for each other.
+INSERT INTO snapshots AS s
+SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bytea[]) AS n (id, version, topic, state)
+ WHERE n.version <= stored_version(n.id) ORDER BY n.id
+ON CONFLICT (originator_id) DO UPDATE
+  SET originator_version = EXCLUDED.originator_version, topic = EXCLUDED.topic, state = EXCLUDED.state
+ WHERE s.originator_version < EXCLUDED.originator_version
 
 -- name: idempotent
 -- What was answered under these keys; older than a day is forgotten.
