@@ -29,7 +29,7 @@ T = TypeVar("T")
 WRITES = frozenset(
     {
         *("take_lease", "renew_lease", "drop_lease", "stop_waiting"),
-        *("raise_incarnation", "put_right", "redrive", "discard"),
+        *("raise_incarnation", "put_right", "keep_snapshots", "redrive", "discard"),
     }
 )
 """What a store can be asked that changes it, beside `append`."""
@@ -82,11 +82,11 @@ class FaultyStore:
         ask = getattr(self._store, name)
         able = WRITE if name in WRITES else READ
 
-        async def reach(*args: Any) -> Any:
+        async def reach(*args: Any, **options: Any) -> Any:
             return await self._io.reach(
                 self._party,
                 f"store.{name}",
-                lambda: ask(*args),
+                lambda: ask(*args, **options),
                 able=able,
                 failed=StoreUnavailable("simulated"),
             )

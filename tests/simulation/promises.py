@@ -12,6 +12,7 @@ from typing import Any
 from services.demo.replay import differences, replayed
 from stagepost.aggregate import Aggregate
 from stagepost.engine.decisions import fold
+from stagepost.engine.store import Stream
 from tests.simulation.evidence import Evidence, Records, answers_to, readers_of
 from tests.simulation.plan import SHOP
 
@@ -240,7 +241,7 @@ def what_is_in_memory_equals_its_events(seen: Evidence) -> Iterator[str]:
                 continue
             if known.version > len(stored):
                 yield f"8 {node.name} knows {stream} up to {known.version} of {len(stored)}"
-            elif fold(Aggregate, stored[: known.version]).__dict__ != known.__dict__:
+            elif fold(Stream(stored[: known.version])).__dict__ != known.__dict__:
                 yield f"8 {node.name} has {stream} not as its events make it"
 
 
