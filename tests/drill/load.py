@@ -30,6 +30,10 @@ AGAIN = 0.1
 
 ONE_TRY = aiohttp.ClientTimeout(total=5)
 
+IDLE = 0.5
+"""Seconds for which a customer keeps an idle connection: less than a server that parts waits. In
+HTTP/1.1 nobody can tell a request from a farewell that crosses it."""
+
 BOOK = 2000
 """Orders that are thought out for a window; it ends long before."""
 
@@ -78,7 +82,7 @@ class Load:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=ONE_TRY
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE), timeout=ONE_TRY
         )
         self._task = asyncio.create_task(self._flow())
         return self
