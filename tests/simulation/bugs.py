@@ -18,6 +18,7 @@ from services.fulfillment import process
 from services.payments import handlers
 from services.payments.payment import Payment, Status
 from stagepost.engine import store_memory
+from stagepost.engine.cache import Cache
 from stagepost.engine.caller import Caller
 from stagepost.engine.decisions import Decisions
 from stagepost.engine.desk import Desk
@@ -220,6 +221,13 @@ async def _no_patience(_timers: Timers) -> None:
     """Fire at once, whatever lies in the backlog."""
 
 
+def _put_back_as_it_is(desk: Desk, items: Sequence[Item]) -> None:
+    """Decide again on top of what was decided before."""
+    for item in items:
+        item.decided = None
+    _PUT_BACK(desk, items)
+
+
 def _overtake_the_parked(decisions: Decisions, item: Item) -> None:
     """Handle what comes behind a parked message of the same key."""
     decisions._parking.discard(item.cause.key)
@@ -253,6 +261,7 @@ _PUBLISH = Relay._publish
 _POST = FaultyCalls.post
 _ANSWER = Caller._answer
 _DECIDE = Decisions._decide
+_PUT_BACK = Desk._put_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +289,8 @@ BUGS = (
     Bug("no inbox", ((MemoryStore, "_is_duplicate", _no_inbox),)),
     Bug("lease without epoch", ((MemoryStore, "_is_newest", _any_epoch),)),
     Bug("answered before it is stored", ((Decisions, "_has_put_off", lambda *_: False),)),
+    Bug("what was not there is taken for fresh", ((Cache, "trim", lambda _: None),)),
+    Bug("what is put back stays in memory", ((Desk, "_put_back", _put_back_as_it_is),)),
     Bug("versions not compared", ((MemoryStore, "_follows", lambda *_: True),)),
     Bug("what was read not compared", ((MemoryStore, "_follows", _no_checks),)),
     Bug("cursor passes what failed", ((store_memory, "_stop", lambda *_: None),)),

@@ -58,6 +58,9 @@ class Clients:
 
     async def _customer(self, order: Order) -> None:
         await asyncio.sleep(max(0.0, order.at - self._world.loop.time()))
+        if order.cancel_before and order.own_id:
+            path = f"/orders/{order.name}/cancellation"
+            await self._until_told("ordering", "POST", path, expect=(404,))
         order_id = await self._place(order)
         if order.cancel_after is not None:
             await asyncio.sleep(order.cancel_after)

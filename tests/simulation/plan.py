@@ -79,6 +79,7 @@ class Order:
     has_key: bool = True
     repeats: bool = False
     twice: bool = False
+    cancel_before: bool = False
     cancel_after: float | None = None
     operator: tuple[str, float] | None = None
 
@@ -192,6 +193,7 @@ def _orders(rng: Random, span: float) -> tuple[Order, ...]:
             has_key=rng.random() < 0.5,
             repeats=rng.random() < 0.3,
             twice=rng.random() < 0.4,
+            cancel_before=rng.random() < 0.2,
             cancel_after=rng.choice((*(None,) * 9, 0.0, 0.3, 3.0)),
             operator=rng.choice((*(None,) * 12, ("retry", 2.0), ("cancel", 1.0))),
         )
