@@ -12,7 +12,7 @@ POLL = 5.0
 """Seconds after which a log is looked at although nobody said that something is there."""
 
 
-GATHER = 0.025
+GATHER = 0.01
 """Seconds to wait after a batch of several: where much arrives, more of it shares a batch."""
 
 

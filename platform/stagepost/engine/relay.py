@@ -50,7 +50,8 @@ class Relay:
         await self._reconcile()
         self._sent = self._cursor.at
         await first_of(
-            follow(self._read, self._publish, wake, limit=MAX_CHUNK), self._note_position()
+            follow(self._read, self._publish, wake, limit=MAX_CHUNK, gather=0),
+            self._note_position(),
         )
 
     async def _read(self, limit: int) -> list[Envelope]:
