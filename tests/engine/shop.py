@@ -121,7 +121,7 @@ class World:
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             async with httpx.AsyncClient(base_url=url) as client:
                 yield client
-            server.should_exit = True
+            server.end()
             await serving
 
 

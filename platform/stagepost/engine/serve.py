@@ -62,7 +62,7 @@ async def run_service(service: Service, others: Mapping[str, Service], settings:
         # In order: no new requests, then what is under way, then the connections.
         stopping.cancel()
         await server.drain()
-        server.should_exit = True
+        server.end()
         await asyncio.wait({serving})
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -17,6 +17,8 @@ from stagepost.errors import StackError
 
 LOOK = 0.05
 """Seconds between two looks at what is awaited: a process's end, or that it is ready."""
+WATCH = 0.2
+"""Seconds between two looks at what runs: what ends is started again so much later at most."""
 START = 60.0
 """Seconds that a process gets to become ready."""
 STEADY = 10.0
@@ -201,7 +203,7 @@ class Supervisor:
     async def watch(self) -> None:
         """Start again whatever ends, until cancelled; `restarted` is told."""
         while True:
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(WATCH)
             self._group.renew_guard()
             revived = [process.revive() for process in self._processes.values()]
             if any(revived):

@@ -11,6 +11,8 @@ import uvicorn
 from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from stagepost.engine.follow import sleep_until
+
 # Swagger UI's style sheet holds its icons as data: images.
 _CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
@@ -76,11 +78,24 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, serving: Callable[[], None]) -> None:
         super().__init__(config)
         self._serving = serving
+        self._ends = asyncio.Event()
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._serving()
+
+    async def main_loop(self) -> None:
+        """Set the Date header once a second: uvicorn's own loop wakes ten times for that."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 10
+            await sleep_until(self._ends, 1.0)
+
+    def end(self) -> None:
+        """Let `serve` return."""
+        self.should_exit = True
+        self._ends.set()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Leave signals to who runs us: uvicorn would close connections at once."""
