@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from tests.simulation.bugs import BUGS, Bug, Found, hunt
 from tests.simulation.plan import make_plan
-from tests.simulation.run import Result, run_seed
+from tests.simulation.run import Result, run_seed, workers
 from tests.simulation.single import PATHS, Case, cases
 from tests.simulation.summary import Summary
 
@@ -32,7 +32,7 @@ def main() -> int:
     """Do what the environment asks for; return the exit status."""
     if seed := os.environ.get("SEED"):
         return _repeat(seed)
-    with ProcessPoolExecutor() as pool:
+    with workers() as pool:
         if os.environ.get("BUGS"):
             return _bugs(pool)
         return _simulate(pool, int(os.environ.get("SEEDS") or 1000))

@@ -127,7 +127,7 @@ class Plan:
 def make_plan(seed: object) -> Plan:
     """Draw a mix of faults and strengths: each seed has its own, some have hardly any."""
     rng = Random(f"plan {seed}")
-    calm_at = rng.choice((10.0, 20.0, 30.0))
+    calm_at = rng.choice((5.0, 10.0, 20.0))
     instances = {name: rng.choice((1, 2)) for name in SERVICES}
     kinds = [fault for fault in Fault if rng.random() < 0.4]
     strength = rng.choice((0.002, 0.006, 0.02))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from random import Random, SystemRandom
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.simulation.bugs import BUGS, hunt
 from tests.simulation.plan import make_plan
-from tests.simulation.run import run_seed
+from tests.simulation.run import run_seed, workers
 from tests.simulation.single import PATHS, Case, cases
 from tests.simulation.summary import Summary
 
@@ -27,7 +26,7 @@ def test_fresh_seeds_keep_every_promise() -> None:
     base = SystemRandom().randrange(10**9)
     sys.stdout.write(f"{SEEDS} seeds from {base}\n")
     summary, failures = Summary(), []
-    with ProcessPoolExecutor() as pool:
+    with workers() as pool:
         for result in pool.map(run_seed, range(base, base + SEEDS), chunksize=8):
             summary.add(result)
             if result.broken:
@@ -44,7 +43,7 @@ def test_single_faults_at_the_calls_of_one_order_keep_every_promise(path: str) -
     everything = list(cases(path))
     assert len({case.at for case in everything}) > 100
     drawn = SystemRandom().sample(everything, SINGLES)
-    with ProcessPoolExecutor() as pool:
+    with workers() as pool:
         results = pool.map(Case.run, drawn, chunksize=8)
         broken = [(c, r.broken) for c, r in zip(drawn, results, strict=True) if r.broken]
     assert broken == []
