@@ -25,6 +25,9 @@ from tests.simulation.summary import Summary
 A = TypeVar("A")
 B = TypeVar("B")
 
+PROGRESS = 100
+"""Seeds between two words about how far it is."""
+
 REPEAT = "make simulate SEED={}"
 
 
@@ -54,6 +57,8 @@ def _simulate(pool: ProcessPoolExecutor, seeds: int) -> int:
         summary.add(result)
         if result.broken:
             _tell_failure(result)
+        if summary.seeds % PROGRESS == 0:
+            _tell(f"{summary.seeds:,} seeds, {len(summary.failed)} broke a promise")
     took = time.monotonic() - began
     single = _every_single_fault(pool)
     failed = bool(summary.failed or single["failed"] or summary.never_fired())

@@ -42,6 +42,10 @@ def here() -> Process:
     return _HERE.get()
 
 
+MOST_AWAITS = 100
+"""How often the end of one coroutine may wait for something, until it is left as it is."""
+
+
 class Stuck(Exception):
     """Nothing can ever run again, or it runs for ever."""
 
@@ -207,9 +211,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             coroutine = task.get_coro()
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                while getattr(coroutine, "cr_frame", None) is not None:
+                for _ in range(MOST_AWAITS):
                     with contextlib.suppress(BaseException):
                         coroutine.close()
+                        break
         self._tasks.clear()
         self._timers.clear()
         self._busy.clear()
