@@ -21,7 +21,8 @@ from stagepost.engine.transports import Publisher, StreamId
 MAX_CHUNK = 500
 
 NOTE_SECONDS = 1.0
-"""How far behind the stored position may be; nothing depends on it but figures."""
+"""How old the stored position may be: the stream's tail is what counts. Where a database is set
+back, what was sent in that time is sent once more, and known by its id."""
 
 log = structlog.get_logger(__name__)
 

@@ -166,6 +166,7 @@ BEGIN
     result[n] := 2;
   END LOOP;
 
+  -- The stored version stands in line: as a function it was one more statement for each row.
   IF EXISTS (
     SELECT FROM (
       SELECT e.version, e.id, count(e.topic) OVER (PARTITION BY e.id ORDER BY e.n) AS kept
