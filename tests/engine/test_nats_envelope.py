@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from uuid import uuid4
 
 import nats
@@ -30,9 +31,13 @@ ASKED = Envelope(
 )
 
 
-@pytest.mark.parametrize("sent", [ASKED, message(3)])
+@pytest.mark.parametrize(
+    "sent", [ASKED, message(3), replace(ASKED, key='50 % "Straße"\n', traceparent="a b")]
+)
 def test_what_was_written_is_read(sent: Envelope) -> None:
-    assert read_envelope(subject_of(sent), headers_of(sent), sent.body) == sent
+    headers = headers_of(sent)
+    assert all(value.isascii() and value.isprintable() for value in headers.values())
+    assert read_envelope(subject_of(sent), headers, sent.body) == sent
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,9 @@ from nats.errors import Error as NatsError
 
 from stagepost.engine.store import Cursor, Envelope
 from stagepost.engine.transports import Received, StreamId
+from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION
 from stagepost.engine.transports.nats_client import BlockClient
 from stagepost.engine.transports.nats_envelope import (
-    MAX_INCARNATION,
-    MAX_POSITION,
     headers_of,
     read_envelope,
     subject_of,

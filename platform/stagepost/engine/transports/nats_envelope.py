@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
-from stagepost.engine.ids import read_id
 from stagepost.engine.store import Envelope
+from stagepost.engine.transports.cloudevents import Binding
 
-_MAX_INT = MAX_INCARNATION = 2**31 - 1
-MAX_POSITION = 2**53
-"""No outbox comes that far; a forgery that did would leave no positions above it."""
-_MAX_TEXT = 1000
+_BINDING = Binding("ce-", encoded=True)
 
 
 def subject_of(message: Envelope) -> str:
@@ -29,72 +25,29 @@ def words_of(service: str) -> str:
 
 def headers_of(message: Envelope) -> dict[str, str]:
     """Write the envelope as CloudEvents attributes in the NATS binding's headers."""
-    headers = {
+    return {
         "Nats-Msg-Id": f"{message.source}:{message.incarnation}:{message.position}",
-        "ce-specversion": "1.0",
-        "ce-id": str(message.id),
-        "ce-type": message.type,
-        "ce-source": message.source,
-        "ce-subject": message.key,
-        "ce-version": str(message.version),
-        "ce-kind": message.kind,
-        "ce-correlationid": str(message.correlation),
         "content-type": "application/json",
+        **_BINDING.write(message),
     }
-    if message.causation is not None:
-        headers["ce-causationid"] = str(message.causation)
-    if message.time is not None:
-        headers["ce-time"] = message.time.astimezone(UTC).isoformat()
-    if message.traceparent is not None:
-        headers["ce-traceparent"] = message.traceparent
-    return headers
 
 
 def read_envelope(subject: str, headers: Mapping[str, str], body: bytes) -> Envelope:
     """Read what `headers_of` wrote. The source is the stream's, as the subject says.
 
-    What no service writes could not be stored, not even as a dead letter, or would be taken for
-    what it is not: a timer, another's answer.
-
     Raises:
         KeyError, ValueError, IndexError: it is not one of our messages.
     """
     parts = subject.split(".")
+    recipient = parts[2] if parts[1] == "command" else None
     source, incarnation, position = headers["Nats-Msg-Id"].split(":")
-    causation = headers.get("ce-causationid")
-    time = headers.get("ce-time")
-    trace = headers.get("ce-traceparent")
-    kind, name = headers["ce-kind"], f"{parts[-2]}.{parts[-1]}"
-    if parts[1] == "event":
-        name = f"{parts[0]}.{parts[-1]}"
-    if source != parts[0] or headers["ce-type"] != name or kind != parts[1]:
-        raise ValueError(f"{headers['ce-type']!r} from {source!r} is not what the subject says")
-    return Envelope(
-        id=read_id(headers["ce-id"]),
-        type=name,
-        version=_number(headers["ce-version"], _MAX_INT),
-        kind=kind,
-        source=parts[0],
-        key=_text(headers["ce-subject"]),
-        correlation=read_id(headers["ce-correlationid"]),
-        causation=read_id(causation) if causation else None,
-        body=body,
-        recipient=parts[2] if parts[1] == "command" else None,
-        traceparent=None if trace is None else _text(trace),
-        incarnation=_number(incarnation, MAX_INCARNATION),
-        position=_number(position, MAX_POSITION),
-        time=datetime.fromisoformat(time) if time else None,
+    message = _BINDING.read_at(
+        headers, body, incarnation=incarnation, position=position, recipient=recipient
     )
-
-
-def _number(text: str, most: int) -> int:
-    number = int(text)
-    if not 1 <= number <= most:
-        raise ValueError(f"{text!r} is not from 1 to {most}")
-    return number
-
-
-def _text(text: str) -> str:
-    if not 1 <= len(text) <= _MAX_TEXT or "\x00" in text:
-        raise ValueError("a text is empty, too long, or has a character that nobody stores")
-    return text
+    if (
+        (source, message.source) != (parts[0], parts[0])
+        or message.type != f"{recipient or source}.{parts[-1]}"
+        or message.kind != parts[1]
+    ):
+        raise ValueError(f"{message.type!r} from {source!r} is not what the subject says")
+    return message
