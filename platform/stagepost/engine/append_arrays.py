@@ -27,7 +27,7 @@ def arrays_of(batch: Batch) -> list[object]:
             4,
         ),
         *_transposed((_cursor_row(cursor) for cursor in batch.cursors), 7),
-        *_transposed(batch.retries, 2),
+        *_transposed(batch.retries, 3),
     ]
 
 

@@ -1,34 +1,41 @@
-"""The caller: works off outbox rows that are addressed to the outside world.
+"""The caller: works off outbox rows that are addressed to somebody: the world, or a recipient.
 
 Calls of one lane are made one after the other, several lanes at once. The message's id is the
 idempotency key, so that trying again is always safe. The answer comes over the desk, like any
-other message.
+other message. A command that its recipient has, but has not answered yet, is brought again under
+its id, and no longer holds up those behind it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 import structlog
 
+from stagepost.engine.answers import is_answer
 from stagepost.engine.calls import Calls
 from stagepost.engine.desk import Desk
 from stagepost.engine.follow import GATHER, POLL, first_of, follow, sleep_until
 from stagepost.engine.ids import derived
 from stagepost.engine.items import Item
-from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Store
+from stagepost.engine.recipients import Recipients
+from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Retry, Store
 from stagepost.engine.telemetry import Metrics
-from stagepost.errors import CallFailed, StoreError
+from stagepost.errors import BadMessage, CallFailed, StoreError
 from stagepost.messages import Call, CallAnswer, Kind, decode, encode
 
-MAX_CALLS = 64
+MAX_CALLS = 256
 """Calls under way at once."""
 
 FIRST_RETRY, LAST_RETRY = 0.2, 30.0
 """Seconds before a failed call is made again: doubled each time, up to the last."""
+
+LAST_LOOK = 2.0
+"""Seconds before a command is brought again, at most: its recipient is one of us."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,20 +44,27 @@ class Caller:
     """Makes the calls of one service while it holds the lease."""
 
     def __init__(
-        self, store: Store, calls: Calls, desk: Desk, lease: Lease, metrics: Metrics
+        self,
+        store: Store,
+        calls: Calls,
+        recipients: Recipients,
+        desk: Desk,
+        lease: Lease,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._calls = calls
+        self._recipients = recipients
         self._desk = desk
         self._lease = lease
         self._metrics = metrics
         self._busy: set[str] = set()
-        self._failed: list[_Failed] = []
-        self._has_failed = asyncio.Event()
+        self._later: list[_Later] = []
+        self._has_later = asyncio.Event()
 
     async def run(self, wake: asyncio.Event) -> None:
         """Call until cancelled: calls under way are given up, and made again by the next holder."""
-        putting_off = follow(self._take_failed, self._put_off, self._has_failed, limit=MAX_CALLS)
+        putting_off = follow(self._take_later, self._note, self._has_later, limit=MAX_CALLS)
         await first_of(self._call(wake), putting_off)
 
     async def _call(self, wake: asyncio.Event) -> None:
@@ -75,47 +89,56 @@ class Caller:
 
     async def _work_off(self, call: PendingCall, wake: asyncio.Event) -> None:
         try:
-            await self._answer(call, await self._make(call))
+            make = self._ask if call.message.kind == Kind.COMMAND else self._make
+            item = await make(call)
+            if item is None:
+                self._metrics.called(call.channel, "delivered")
+                wait = min(FIRST_RETRY * 2**call.attempt, LAST_LOOK)
+                await self._put_off(call, wait, delivered=True)
+            else:
+                self._metrics.called(call.channel, "answered")
+                item.done = asyncio.get_running_loop().create_future()
+                self._desk.put(item)
+                await item.done
         except Exception as error:  # noqa: BLE001  # whatever it is, the other calls must go on
             self._metrics.called(call.channel, "failed")
-            await self._later(call, error)
+            await self._fail(call, error)
         finally:
             self._busy.discard(call.lane)
             wake.set()
 
-    async def _make(self, call: PendingCall) -> CallAnswer:
+    async def _ask(self, call: PendingCall) -> Item | None:
+        """Bring a command to its recipient; None where it has it, and no answer yet."""
+        answer = await self._recipients.ask(call.message)
+        if answer is None:
+            return None
+        item = Item(answer, call=call.position)
+        with suppress(BadMessage):  # a release that does not know it parks it
+            item.message = decode(answer.type, answer.version, answer.body)
+            asked = decode(call.message.type, call.message.version, call.message.body)
+            if answer.source != call.channel or not is_answer(item.message, asked):
+                raise CallFailed(
+                    f"{call.channel} answered {call.message.type} with {answer.type}"
+                    f" of {answer.source}, which answers something else"
+                )
+        return item
+
+    async def _make(self, call: PendingCall) -> Item:
         message = call.message
         request = decode(message.type, message.version, message.body)
         assert isinstance(request, Call)
-        answer = await self._calls.post(call.channel, request.PATH, message.body, str(message.id))
-        self._metrics.called(call.channel, "answered")
+        said = await self._calls.post(call.channel, request.PATH, message.body, str(message.id))
         try:
-            return request.ANSWER.model_validate({**orjson.loads(answer), "call": request})
+            answer = request.ANSWER.model_validate({**orjson.loads(said), "call": request})
         except (ValueError, TypeError) as error:
             raise CallFailed(
                 f"{call.channel} answered {message.type} with what was not agreed: {error}"
             ) from error
+        return Item(_cause(call, answer), answer, call=call.position)
 
-    async def _answer(self, call: PendingCall, answer: CallAnswer) -> None:
-        asked = call.message
-        cause = Envelope(
-            id=derived(asked.id, "answer"),
-            type=answer.TYPE,
-            version=answer.VERSION,
-            kind=Kind.ANSWER,
-            source=call.channel,
-            key=asked.key,
-            correlation=asked.correlation,
-            causation=asked.id,
-            body=encode(answer),
-            traceparent=asked.traceparent,
-        )
-        done = asyncio.get_running_loop().create_future()
-        self._desk.put(Item(cause, answer, call=call.position, done=done))
-        await done
-
-    async def _later(self, call: PendingCall, error: Exception) -> None:
-        wait = min(FIRST_RETRY * 2**call.attempt, LAST_RETRY)
+    async def _fail(self, call: PendingCall, error: Exception) -> None:
+        most = LAST_LOOK if call.message.kind == Kind.COMMAND else LAST_RETRY
+        wait = min(FIRST_RETRY * 2**call.attempt, most)
         log.warning(
             "call failed",
             to=call.channel,
@@ -126,32 +149,50 @@ class Caller:
             reason=str(error) or type(error).__name__,
             again_in=wait,
         )
-        failed = _Failed(call.position, wait, asyncio.get_running_loop().create_future())
-        self._failed.append(failed)
-        self._has_failed.set()
-        await failed.noted
+        await self._put_off(call, wait)
 
-    async def _take_failed(self, limit: int) -> list[_Failed]:
-        taken, self._failed = self._failed[:limit], self._failed[limit:]
+    async def _put_off(self, call: PendingCall, wait: float, *, delivered: bool = False) -> None:
+        """Have a call made again, in so many seconds."""
+        noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._later.append(_Later(Retry(call.position, wait, delivered), noted))
+        self._has_later.set()
+        await noted
+
+    async def _take_later(self, limit: int) -> list[_Later]:
+        taken, self._later = self._later[:limit], self._later[limit:]
         return taken
 
-    async def _put_off(self, failed: Sequence[_Failed]) -> None:
+    async def _note(self, later: Sequence[_Later]) -> None:
         """Note when these calls are due again: many at once, for a provider is down for all."""
         try:
-            retries = [(call.position, call.wait) for call in failed]
-            await self._store.append(Batch(retries=retries, lease=self._lease))
+            await self._store.append(Batch(retries=[call.retry for call in later], lease=self._lease))
         except StoreError as fault:
-            log.warning("calls not put off", reason=str(fault), calls=len(failed))
+            log.warning("calls not put off", reason=str(fault), calls=len(later))
             await asyncio.sleep(FIRST_RETRY)
-        for call in failed:
+        for call in later:
             if not call.noted.done():
                 call.noted.set_result(None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Failed:
-    """A call that is to be made again in so many seconds; `noted` once that is stored."""
+def _cause(call: PendingCall, answer: CallAnswer) -> Envelope:
+    asked = call.message
+    return Envelope(
+        id=derived(asked.id, "answer"),
+        type=answer.TYPE,
+        version=answer.VERSION,
+        kind=Kind.ANSWER,
+        source=call.channel,
+        key=asked.key,
+        correlation=asked.correlation,
+        causation=asked.id,
+        body=encode(answer),
+        traceparent=asked.traceparent,
+    )
 
-    position: int
-    wait: float
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """A call that is to be made again; `noted` once that is stored."""
+
+    retry: Retry
     noted: asyncio.Future[None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -95,11 +95,17 @@ class Decided:
 
 
 class Decider:
-    """Everything that a service decides, as one function of a message and what is loaded."""
+    """Everything that a service decides, as one function of a message and what is loaded.
 
-    def __init__(self, service: Service, delays: Mapping[str, float]) -> None:
+    `delays` are of timers in seconds, by name; commands to the recipients in `posts` are calls.
+    """
+
+    def __init__(
+        self, service: Service, delays: Mapping[str, float], posts: Collection[str] = ()
+    ) -> None:
         self._service = service
         self._delays = delays
+        self._posts = posts
         self._sends = frozenset(service.sends)
         self._processes = _by_message(service.processes)
 
@@ -207,6 +213,9 @@ class Decider:
                 f"{self._service.name} sends {message.TYPE} but does not declare it: "
                 "add it to `sends` in its app.py"
             )
+        if isinstance(message, Command) and message.OWNER in self._posts:
+            to = message.OWNER
+            return _row(name, message, recipient=to, channel=to, lane=f"{to}/{message.key}")
         if isinstance(message, Command):
             return _row(name, message, recipient=message.OWNER)
         return _row(name, message)

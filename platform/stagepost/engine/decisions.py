@@ -110,6 +110,12 @@ class Decisions:
         return rests
 
     def _refuse(self, item: Item, error: Exception, load: Loaded) -> None:
+        if (isinstance(error, Refused) or not item.needs_lease) and (
+            stale := self.cache.older(load.asked)
+        ):
+            # Nothing is refused on the ground of what was loaded for an earlier batch.
+            self.cache.forget(stale)
+            raise NotLoaded(stale)
         if not item.is_request:
             log.error(
                 "message parked",
@@ -120,10 +126,6 @@ class Decisions:
             )
             self._parking.add(item.cause.key)
             item.park(str(error) or type(error).__name__)
-        elif isinstance(error, Refused) and (stale := self.cache.older(load.asked)):
-            # Nothing is refused on the ground of what was loaded for an earlier batch.
-            self.cache.forget(stale)
-            raise NotLoaded(stale)
         elif not self._has_put_off(item, load):
             item.fail(error)
 

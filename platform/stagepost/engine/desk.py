@@ -21,13 +21,14 @@ from stagepost.engine.decide import Decider, Loaded
 from stagepost.engine.decisions import Decisions, patiently, rebuild
 from stagepost.engine.follow import follow
 from stagepost.engine.ids import Ids
-from stagepost.engine.items import Item, Signals, onward, request_item
+from stagepost.engine.items import Awaited, Item, Signals, onward, request_item
 from stagepost.engine.snapshots import Snapshots
 from stagepost.engine.store import (
     Appended,
     Batch,
     Cursor,
     CursorId,
+    Envelope,
     Idempotency,
     JournalEntry,
     Lease,
@@ -67,12 +68,13 @@ class Desk:
         self._metrics = metrics
         self._waiting: deque[Item] = deque()
         self._once: dict[str, asyncio.Future[Any]] = {}
-        self._source: Source | None = None
+        self._sources: dict[str, Source] = {}
         self._cursors: dict[CursorId, Cursor] = {}
         self._lease: Lease | None = None
         self._at_work = asyncio.Lock()
         self.wake = asyncio.Event()
         self.signals = Signals()
+        self.awaited = Awaited()
         self.snapshots = Snapshots(store)
         self.fenced = asyncio.Event()
 
@@ -91,11 +93,27 @@ class Desk:
             NoRoom: it would change something, and there is no room for new work.
             OutcomeUnknown: not known within the time limit; ask again under the same key.
         """
-        if len(self._waiting) >= MAX_WAITING:
-            raise NoRoom(f"{MAX_WAITING:,} requests wait already")
+        self._refuse_too_many()
         if idempotency_key is not None:
             return await self._request_once(request, idempotency_key, fingerprint)
         return await self._ask(request_item(request, self._ids.new(), self._service))
+
+    async def take_in(self, command: Envelope) -> None:
+        """Handle a command that somebody brought, once; return when what came of it is stored.
+
+        Raises:
+            NoRoom: too much lies on the desk.
+            OutcomeUnknown: not known within the time limit; bring it again.
+        """
+        self._refuse_too_many()
+        if self._lease is None:
+            await self.look_at_parked()
+        done = asyncio.get_running_loop().create_future()
+        await self._ask(Item(command, done=done, needs_lease=False))
+
+    def _refuse_too_many(self) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            raise NoRoom(f"{MAX_WAITING:,} requests wait already")
 
     def new_id(self) -> str:
         """Return an id for something new; later ones sort after earlier ones."""
@@ -164,9 +182,12 @@ class Desk:
         self._decisions.parked = set(parked)
         self.fenced.clear()
 
-    def read_from(self, source: Source | None) -> None:
-        """Read messages of the broker from here; None while it cannot be reached."""
-        self._source = source
+    def read_from(self, transport: str, source: Source | None) -> None:
+        """Read messages of a transport from here; None while it cannot be reached."""
+        if source is None:
+            self._sources.pop(transport, None)
+        else:
+            self._sources[transport] = source
         self.wake.set()
 
     @property
@@ -182,9 +203,9 @@ class Desk:
     def step_down(self) -> None:
         """Drop what belongs to the lease, which is gone; keep what was asked over HTTP."""
         self._lease = None
-        self._source = None
+        self._sources.clear()
         self.snapshots.clear()
-        self._waiting = deque(item for item in self._waiting if item.is_request)
+        self._waiting = deque(item for item in self._waiting if not item.needs_lease)
 
     # The loop.
 
@@ -197,7 +218,7 @@ class Desk:
 
     async def drain(self) -> None:
         """Wait for the batch under way, finish what is on the desk, read nothing new."""
-        self._source = None
+        self._sources.clear()
         for _ in range(2):  # between them comes a batch that was off the desk, but not at work yet
             async with self._at_work:
                 while items := await self._take(MAX_BATCH):
@@ -205,8 +226,9 @@ class Desk:
 
     async def _take(self, limit: int) -> list[Item]:
         items = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-        if self._source is not None and len(items) < limit:
-            items.extend(self._source(limit - len(items)))
+        for source in self._sources.values():
+            if len(items) < limit:
+                items.extend(source(limit - len(items)))
         return items
 
     async def _work_off(self, items: Sequence[Item]) -> None:
@@ -222,7 +244,7 @@ class Desk:
     async def _handle(self, items: Sequence[Item]) -> None:
         # Whatever becomes of the lease on the way: all of this is written under it, or not at all.
         lease = self._lease
-        ours = items if lease is not None else [item for item in items if item.is_request]
+        ours = items if lease is not None else [item for item in items if not item.needs_lease]
         fresh = [item for item in ours if not self._is_old(item)]
         decided = await self._decisions.decide(fresh)
         self._put_back(self._decisions.put_off)
@@ -260,7 +282,7 @@ class Desk:
         commits = [
             item.commit(None if item.cursor is None else numbers[item.cursor]) for item in items
         ]
-        needs_lease = not all(item.is_request for item in items)
+        needs_lease = any(item.needs_lease for item in items)
         return Batch(commits, list(goals.values()), lease=lease if needs_lease else None)
 
     def _settle(self, batch: Batch, items: Sequence[Item], appended: Appended) -> list[Item]:
@@ -281,6 +303,7 @@ class Desk:
             item.finish(appended.responses.get(number) or item.decided.answer)
         self._metrics.count(batch, appended)
         self.signals.tell(batch)
+        self.awaited.tell(batch)
         return again
 
     def _put_back(self, items: Sequence[Item]) -> None:
@@ -300,7 +323,7 @@ class Desk:
         if lease is self._lease:
             self.step_down()
             self.fenced.set()
-        self._put_back([item for item in items if item.is_request])
+        self._put_back([item for item in items if not item.needs_lease])
 
     async def _append_apart(self, items: Sequence[Item], lease: Lease | None) -> None:
         """Append one by one, up to the first that the store refuses: it is parked, or fails.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +41,9 @@ class Item:
     done: asyncio.Future[Any] | None = None
     decided: Decided | None = None
     is_request: bool = False
-    """Somebody asks over HTTP, whom no other instance can answer."""
+    """Somebody asks: a refusal goes back to whoever it is, and nothing is kept of it."""
+    needs_lease: bool = True
+    """Only the holder of the lease may write it: not where somebody waits for this instance."""
 
     def finish(self, answer: object = None) -> None:
         if self.done is not None and not self.done.done():
@@ -97,7 +100,7 @@ def request_item(request: Request, name: UUID, service: str) -> Item:
         body=encode(request),
     )
     done = asyncio.get_running_loop().create_future()
-    return Item(cause, request, done=done, is_request=True)
+    return Item(cause, request, done=done, is_request=True, needs_lease=False)
 
 
 def onward(cursor: Cursor, last: Item) -> Cursor:
@@ -107,21 +110,79 @@ def onward(cursor: Cursor, last: Item) -> Cursor:
     return replace(cursor, to=last.cause.position, hint=last.hint)
 
 
-@dataclass
 class Signals:
     """Who is woken when something was written."""
 
-    outbox: asyncio.Event = field(default_factory=asyncio.Event)
-    calls: asyncio.Event = field(default_factory=asyncio.Event)
-    timers: asyncio.Event = field(default_factory=asyncio.Event)
-    events: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self) -> None:
+        self.calls = asyncio.Event()
+        self.timers = asyncio.Event()
+        self.events = asyncio.Event()
+        self._outbox = asyncio.Event()
+        self._relays: dict[str, asyncio.Event] = {}
+        self.named: Mapping[str, asyncio.Event] = {
+            "outbox": self._outbox,
+            "calls": self.calls,
+            "timers": self.timers,
+            "events": self.events,
+        }
+        """By the names under which instances tell each other."""
+
+    def relay(self, broker: str) -> asyncio.Event:
+        """Return what wakes the relay of a broker: each has its own, which nobody else clears."""
+        return self._relays.setdefault(broker, asyncio.Event())
+
+    def wake(self, name: str) -> None:
+        """Wake whom a name stands for, if it stands for anybody."""
+        if (signal := self.named.get(name)) is not None:
+            signal.set()
+        if signal is self._outbox:
+            for relay in self._relays.values():
+                relay.set()
 
     def tell(self, batch: Batch) -> None:
         """Wake everyone who has something to do now."""
-        for commit in batch.commits:
-            if commit.events:
-                self.events.set()
-            if commit.timers:
-                self.timers.set()
+        sent = {m.channel == BROKER for commit in batch.commits for m in commit.sends}
+        for name, has_work in (
+            ("outbox", True in sent),
+            ("calls", False in sent),
+            ("timers", any(commit.timers for commit in batch.commits)),
+            ("events", any(commit.events for commit in batch.commits)),
+        ):
+            if has_work:
+                self.wake(name)
+
+
+class Awaited:
+    """Commands whose answers somebody waits for, and which of them may have got one."""
+
+    def __init__(self) -> None:
+        self._commands: dict[str, set[UUID]] = {}
+        self._told: set[UUID] = set()
+        self.wake = asyncio.Event()
+
+    def add(self, key: str, command: UUID) -> None:
+        """Wait for an answer, which may be there already."""
+        self._commands.setdefault(key, set()).add(command)
+        self._told.add(command)
+        self.wake.set()
+
+    def discard(self, key: str, command: UUID) -> None:
+        """Wait no longer."""
+        if (commands := self._commands.get(key)) is not None:
+            commands.discard(command)
+            if not commands:
+                del self._commands[key]
+
+    def tell(self, batch: Batch) -> None:
+        """Note what a batch says about a key for which somebody waits."""
+        for commit in batch.commits if self._commands else ():
             for sent in commit.sends:
-                (self.outbox if sent.channel == BROKER else self.calls).set()
+                if (commands := self._commands.get(sent.key)) is not None:
+                    self._told |= commands
+                    self.wake.set()
+
+    def take(self) -> frozenset[UUID]:
+        """Return the commands that may have been answered since this was asked last."""
+        told, self._told = frozenset(self._told), set()
+        self.wake.clear()
+        return told

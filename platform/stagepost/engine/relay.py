@@ -8,7 +8,7 @@ what the broker lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import structlog
@@ -28,17 +28,27 @@ log = structlog.get_logger(__name__)
 
 
 class Relay:
-    """Publishes the outbox of one service while it holds the lease."""
+    """Publishes the outbox of one service on one broker while it holds the lease.
+
+    `cursor` names its position in the outbox, `carries` the types that go to this broker.
+    """
 
     def __init__(
-        self, store: Store, publisher: Publisher, service: str, lease: Lease, metrics: Metrics
+        self,
+        store: Store,
+        publisher: Publisher,
+        cursor: CursorId,
+        carries: Collection[str],
+        lease: Lease,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._publisher = publisher
+        self._carries = carries
         self._lease = lease
         self._metrics = metrics
-        self._id = CursorId("relay", service)
-        self._cursor = Cursor(self._id, 0, 0)
+        self._id = cursor
+        self._cursor = Cursor(cursor, 0, 0)
         self._sent = 0
 
     async def run(self, wake: asyncio.Event) -> None:
@@ -59,9 +69,10 @@ class Relay:
         return await self._store.outbox(self._sent, limit)
 
     async def _publish(self, chunk: Sequence[Envelope]) -> None:
-        with self._metrics.publish_seconds.time():
-            await self._publisher.publish(chunk)
-        self._metrics.published(len(chunk))
+        if carried := [message for message in chunk if message.type in self._carries]:
+            with self._metrics.publish_seconds.time():
+                await self._publisher.publish(carried)
+            self._metrics.published(len(carried))
         self._sent = chunk[-1].position
 
     async def _note_position(self) -> None:
@@ -88,14 +99,26 @@ class Relay:
         return row is not None and row.id == tail.id
 
     async def _rewind(self, position: int, found: str) -> None:
-        if position == self._cursor.at:
-            return
         if position < self._cursor.at:
+            if not await self._was_published(position):
+                return
             self._metrics.rewound()
             log.error(
                 "the broker lost messages: sending them again", found=found, sent=self._cursor.at
             )
-        await self._move(position)
+        if position != self._cursor.at:
+            await self._move(position)
+
+    async def _was_published(self, after: int) -> bool:
+        """Tell whether we have sent anything that stands after a position."""
+        while after < self._cursor.at:
+            page = await self._store.outbox(after, MAX_CHUNK)
+            if not page:
+                return False
+            if any(m.position <= self._cursor.at and m.type in self._carries for m in page):
+                return True
+            after = page[-1].position
+        return False
 
     async def _begin_again(self, tail: StreamId) -> None:
         """Raise the incarnation: the stream has what this database never sent, it was set back.

@@ -8,6 +8,7 @@ still room for the rest.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ LOOK_SECONDS = 2.0
 class Room:
     """What must be free for new work.
 
-    At most `backlog` messages may wait for the broker, and where the folder of the data is known,
+    At most `backlog` messages may wait for a relay, and where the folder of the data is known,
     its `disk` must have `floor` bytes free.
     """
 
@@ -29,15 +30,17 @@ class Room:
     disk: Path | None = None
     floor: int = 256 << 20
 
-    async def lacking(self, store: Store) -> str | None:
+    async def lacking(self, store: Store, relays: Collection[str]) -> str | None:
         """Say what there is too little of; None where there is room.
+
+        `relays` are the names under which this service's relays read its outbox.
 
         Raises:
             StoreUnavailable
         """
         if self.disk is not None and (free := _free(self.disk)) < self.floor:
             return f"the disk has {free >> 20} MiB left, {self.floor >> 20} are kept for what runs"
-        if await store.unpublished(self.backlog + 1) > self.backlog:
+        if await store.unpublished(relays, self.backlog + 1) > self.backlog:
             return f"more than {self.backlog:,} messages wait for the broker"
         return None
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import cache, partial
 
 import structlog
 
+from stagepost.engine.answers import Answers
 from stagepost.engine.caller import LAST_RETRY, Caller
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decider
@@ -17,6 +19,8 @@ from stagepost.engine.desk import Desk
 from stagepost.engine.follow import end, first_of, sleep_until, together
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item
+from stagepost.engine.links import NATS, Links, routes_of
+from stagepost.engine.recipients import Recipients
 from stagepost.engine.redriver import Redriver
 from stagepost.engine.relay import Relay
 from stagepost.engine.room import LOOK_SECONDS, Room
@@ -24,7 +28,7 @@ from stagepost.engine.service import Service
 from stagepost.engine.store import LEASE, CursorId, Lease, Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.timers import Timers
-from stagepost.engine.transports import Subscription, Transport
+from stagepost.engine.transports import Broker, Subscription, Transport, Words
 from stagepost.engine.views import Tables, Views
 from stagepost.errors import Fenced, StagepostError, TransportError
 
@@ -56,30 +60,34 @@ class Instance:
         holder: str,
         store: Store,
         tables: Tables,
-        transport: Transport,
+        transports: Mapping[str, Transport],
+        words: Words,
         calls: Calls,
+        recipients: Recipients,
         ids: Ids,
         metrics: Metrics,
         delays: Mapping[str, float],
         lease_seconds: float,
+        links: Links = Links(),  # noqa: B008  # frozen
         room: Room = Room(),  # noqa: B008  # frozen
     ) -> None:
         self.service = service
         self.metrics = metrics
-        self.desk = Desk(Decider(service, delays), store, ids, service.name, metrics)
-        self._sources = {
-            name: [m.TYPE for m in reads]
-            for name, other in others.items()
-            if (reads := service.reads_from(other))
-        }
+        self._routes = routes_of(service, others, links)
+        decider = Decider(service, delays, self._routes.posts)
+        self.desk = Desk(decider, store, ids, service.name, metrics)
+        self.answers = Answers(self.desk, store)
         self._holder = holder
         self._store = store
         self._tables = tables
-        self._transport = transport
+        self._transports = {name: transports[name] for name in self._routes.transports}
+        self._words = words
         self._calls = calls
+        self._recipients = recipients
         self._lease_seconds = lease_seconds
         self._room = room
-        self._subscription: Subscription | None = None
+        self._relays = [_reader(broker) for broker in self._routes.publishes]
+        self._subscriptions: dict[str, Subscription] = {}
         self._lease: Lease | None = None
         self._free = asyncio.Event()
 
@@ -91,6 +99,7 @@ class Instance:
             asyncio.create_task(self._forever("words", self._hear)),
             asyncio.create_task(self._forever("room", self._keep_room)),
             asyncio.create_task(self._forever("snapshots", self.desk.snapshots.run)),
+            asyncio.create_task(self._forever("answers", self.answers.run)),
         ]
         try:
             await asyncio.wait([leading])
@@ -104,7 +113,7 @@ class Instance:
         """Turn new requests away while there is no room for what follows from them."""
         before: str | None = None
         while True:
-            lacking = await self._room.lacking(self._store)
+            lacking = await self._room.lacking(self._store, self._relays)
             if (lacking is None) != (before is None):
                 log.warning("new requests are taken again" if before else lacking)
             before = lacking
@@ -116,8 +125,9 @@ class Instance:
         try:
             await self.desk.run()
         except Exception:
-            # What was taken from the broker and not stored must be read again.
-            self._transport.lost.set()
+            # What was taken from the transports and not stored must be read again.
+            for transport in self._transports.values():
+                transport.lost.set()
             raise
 
     async def _lead_whenever_possible(self) -> None:
@@ -138,7 +148,7 @@ class Instance:
         """Take the lease once it is free; till then its holder is told what requests wrote here."""
         telling = [
             asyncio.create_task(self._forever("words", partial(self._tell_of, name, signal)))
-            for name, signal in vars(self.desk.signals).items()
+            for name, signal in self.desk.signals.named.items()
         ]
         try:
             return await self._take_lease()
@@ -161,16 +171,16 @@ class Instance:
         while True:
             await signal.wait()
             signal.clear()
-            await self._transport.tell(self.service.name, name)
+            await self._words.tell(self.service.name, name)
 
     async def _hear(self) -> None:
-        await self._transport.hear(self.service.name, self._heard)
+        await self._words.hear(self.service.name, self._heard)
 
     def _heard(self, word: str) -> None:
         if word == FREE:
             self._free.set()
-        elif self._lease is not None and (signal := vars(self.desk.signals).get(word)):
-            signal.set()
+        elif self._lease is not None:
+            self.desk.signals.wake(word)
 
     async def _lead(self, lease: Lease) -> None:
         signals = self.desk.signals
@@ -181,7 +191,10 @@ class Instance:
             self._keep(lease),
             self._until_fenced(),
             self._forever("figures", self._measure),
-            self._forever("broker", lambda: self._with_broker(lease)),
+            *(
+                self._forever(name, partial(self._with_transport, name, transport, lease))
+                for name, transport in self._transports.items()
+            ),
             self._forever("caller", lambda: self._caller(lease).run(signals.calls)),
             self._forever("views", lambda: self._views().run(signals.events)),
             self._forever("redriver", Redriver(self._store, self.desk).run),
@@ -196,7 +209,7 @@ class Instance:
                 await self._store.stop_waiting(LEASE, self._holder)
                 if self._lease is not None:
                     await self._store.drop_lease(self._lease)
-                    await self._transport.tell(self.service.name, FREE)
+                    await self._words.tell(self.service.name, FREE)
 
     async def _keep(self, lease: Lease) -> None:
         """Renew the lease, by a third of its time; once that cannot be, stop."""
@@ -208,42 +221,60 @@ class Instance:
 
     async def _measure(self) -> None:
         while True:
-            self.metrics.backlog(await self._store.backlog())
+            self.metrics.backlog(await self._store.backlog(self._relays))
             await asyncio.sleep(MEASURE_SECONDS)
 
     async def _until_fenced(self) -> None:
         await self.desk.fenced.wait()
         raise Fenced(f"another instance of {self.service.name} holds the lease")
 
-    async def _with_broker(self, lease: Lease) -> None:
+    async def _with_transport(self, name: str, transport: Transport, lease: Lease) -> None:
         """Relay and consume as long as the connection holds; then begin again with fresh eyes."""
-        self._transport.lost.clear()
-        publisher = await self._transport.publisher(self.service.name)
+        transport.lost.clear()
+        relay = await self._relay(name, transport, lease)
+        async with self._reading(name, transport, lease):
+            self.metrics.connected(name, is_up=True)
+            try:
+                relaying = [relay.run(self.desk.signals.relay(name))] if relay else []
+                await first_of(*relaying, _until_lost(name, transport))
+            finally:
+                self.metrics.connected(name, is_up=False)
+
+    async def _relay(self, name: str, transport: Transport, lease: Lease) -> Relay | None:
+        """Return the relay to a broker, if we publish there."""
+        if (carries := self._routes.publishes.get(name)) is None:
+            return None
+        assert isinstance(transport, Broker)
+        publisher = await transport.publisher(self.service.name)
+        cursor = CursorId(_reader(name), self.service.name)
+        return Relay(self._store, publisher, cursor, carries, lease, self.metrics)
+
+    @asynccontextmanager
+    async def _reading(self, name: str, transport: Transport, lease: Lease) -> AsyncIterator[None]:
+        """Let the desk read from a transport, if any of our sources speak there."""
+        if (sources := self._routes.reads.get(name)) is None:
+            yield
+            return
         cursors = await self._store.cursors(CONSUMER)
         if not await self._store.renew_lease(lease, self._lease_seconds):
             # Who was paused and woke up must not move the consumers of who leads now.
             raise Fenced(f"another instance of {self.service.name} holds the lease")
-        subscription = await self._transport.subscribe(
-            self.service.name, self._sources, cursors.values(), self.desk.wake.set
+        subscription = await transport.subscribe(
+            self.service.name, sources, cursors.values(), self.desk.wake.set
         )
-        self._subscription = subscription
-        self.desk.read_from(lambda limit: _items(subscription, limit))
-        self.metrics.broker_connected.set(1)
-        relay = Relay(self._store, publisher, self.service.name, lease, self.metrics)
+        self._subscriptions[name] = subscription
+        self.desk.read_from(name, partial(_items, subscription))
         try:
-            await first_of(relay.run(self.desk.signals.outbox), self._until_lost())
+            yield
         finally:
-            self.metrics.broker_connected.set(0)
-            self.desk.read_from(None)
-            self._subscription = None
+            self.desk.read_from(name, None)
+            del self._subscriptions[name]
             await subscription.close()
 
-    async def _until_lost(self) -> None:
-        await self._transport.lost.wait()
-        raise TransportError("the connection to the broker was lost")
-
     def _caller(self, lease: Lease) -> Caller:
-        return Caller(self._store, self._calls, self.desk, lease, self.metrics)
+        return Caller(
+            self._store, self._calls, self._recipients, self.desk, lease, self.metrics
+        )
 
     def _views(self) -> Views:
         return Views(self.service.views, self._store, self._tables)
@@ -252,9 +283,12 @@ class Instance:
         return Timers(self._store, self.desk, self._behind)
 
     async def _behind(self) -> bool:
-        if not self._sources:
-            return False
-        return self._subscription is None or await self._subscription.behind()
+        """Tell whether there is more to be read of what stood there when we connected."""
+        for name in self._routes.reads:
+            subscription = self._subscriptions.get(name)
+            if subscription is None or await subscription.behind():
+                return True
+        return False
 
     async def _forever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start again what fails, unless the lease is gone."""
@@ -266,6 +300,16 @@ class Instance:
             except Exception as error:  # noqa: BLE001  # whatever it is, the loop must go on
                 log.warning("starting again", part=name, reason=_reason(error))
             await asyncio.sleep(AGAIN)
+
+
+async def _until_lost(name: str, transport: Transport) -> None:
+    await transport.lost.wait()
+    raise TransportError(f"the connection to {name} was lost")
+
+
+def _reader(broker: str) -> str:
+    """Return under which name a broker's relay reads the outbox."""
+    return "relay" if broker == NATS else f"relay {broker}"
 
 
 @cache

@@ -9,13 +9,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
 BROKER = "broker"
-"""The channel of outbox rows that the relay publishes; every other channel is a call's `TO`."""
+"""The channel of outbox rows that relays publish; every other channel is who is called."""
 
 
 LEASE = "service"
@@ -68,8 +68,9 @@ class Envelope:
 class Outgoing:
     """A message to be sent.
 
-    A call goes to the channel of its `TO`; calls of one `lane` are made one after the other, and
-    one that `supersedes` makes earlier ones of its lane void.
+    A call goes to the channel of its `TO`, a command over HTTP to that of its recipient. Calls of
+    one `lane` are made one after the other, and one that `supersedes` makes earlier ones of its
+    lane void.
     """
 
     id: UUID
@@ -179,13 +180,24 @@ class Leadership:
     waiting: tuple[str, ...] = ()
 
 
+class Retry(NamedTuple):
+    """A call to be made again, in so many seconds.
+
+    One that is `delivered` has reached its recipient, and holds up its lane no longer.
+    """
+
+    position: int
+    seconds: float
+    delivered: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Commits in order, cursors that move with them, and calls to try again (position, seconds)."""
+    """Commits in order, cursors that move with them, and calls to be made again."""
 
     commits: Sequence[Commit] = ()
     cursors: Sequence[Cursor] = ()
-    retries: Sequence[tuple[int, float]] = ()
+    retries: Sequence[Retry] = ()
     lease: Lease | None = None
 
 
@@ -424,10 +436,17 @@ class Store(Protocol):
         """Return what was sent and handled after a position, of one key or of all."""
         ...
 
-    async def unpublished(self, limit: int) -> int:
-        """Return how many messages wait for the broker; no more than `limit` are counted."""
+    async def answers(self, commands: Collection[UUID]) -> list[tuple[UUID, Envelope]]:
+        """Return what was told about the keys of these commands since each was handled, in order.
+
+        Whoever knows the contracts finds the answer among it.
+        """
         ...
 
-    async def backlog(self) -> dict[str, float]:
+    async def unpublished(self, relays: Collection[str], limit: int) -> int:
+        """Return how many messages wait for the slowest of these relays; `limit` at most."""
+        ...
+
+    async def backlog(self, relays: Collection[str]) -> dict[str, float]:
         """Return how much waits: outbox_pending, calls_pending, timers_pending, dead_letters."""
         ...

@@ -77,8 +77,11 @@ class MemoryStore(MemoryLeases):
                 failed |= _touched(commit)
             elif answer := self._answer(commit.idempotency):
                 responses[index] = answer
-        for position, delay in batch.retries:
-            self._calls.retry(position, self._clock.now() + timedelta(seconds=delay))
+            if commit.call is not None and outcome in {Outcome.KEPT, Outcome.DUPLICATE}:
+                self._calls.answered(commit.call)
+        for position, seconds, delivered in batch.retries:
+            due_at = self._clock.now() + timedelta(seconds=seconds)
+            self._calls.retry(position, due_at, delivered=delivered)
         moved = [
             self._move(cursor, _stop(batch.commits, outcomes, index))
             for index, cursor in enumerate(batch.cursors)
@@ -132,8 +135,6 @@ class MemoryStore(MemoryLeases):
             self._streams.setdefault(event.originator_id, []).append(event)
             position = len(self._events) + 1
             self._events.append(Notification(position, at, event, cause.correlation, cause.id))
-        if commit.call is not None:
-            self._calls.answered(commit.call)
         for message in commit.sends:
             self._send(message, cause, at)
         for timer in commit.timers:
@@ -306,13 +307,24 @@ class MemoryStore(MemoryLeases):
         entries = self._journal if key is None else [e for e in self._journal if e.key == key]
         return page(entries, lambda entry: entry.position, after, limit)
 
-    async def unpublished(self, limit: int) -> int:
-        relayed = max((c.at for i, c in self._cursors.items() if i.reader == "relay"), default=0)
-        return min(limit, sum(1 for message in self._outbox if message.position > relayed))
+    async def answers(self, commands: Collection[UUID]) -> list[tuple[UUID, Envelope]]:
+        handled = [self._journal[self._heard[id_]] for id_ in commands if id_ in self._heard]
+        return [
+            (entry.id, sent)
+            for sent in self._outbox
+            for entry in handled
+            if sent.kind == Kind.EVENT and sent.key == entry.key and sent.position > entry.position
+        ]
 
-    async def backlog(self) -> dict[str, float]:
+    async def unpublished(self, relays: Collection[str], limit: int) -> int:
+        relayed = {name: 0 for name in relays}
+        relayed |= {i.reader: c.at for i, c in self._cursors.items() if i.reader in relayed}
+        slowest = min(relayed.values(), default=self._position)
+        return min(limit, sum(1 for message in self._outbox if message.position > slowest))
+
+    async def backlog(self, relays: Collection[str]) -> dict[str, float]:
         return {
-            "outbox_pending": await self.unpublished(len(self._outbox)),
+            "outbox_pending": await self.unpublished(relays, len(self._outbox)),
             "calls_pending": len(self._calls),
             "timers_pending": len(self._timers),
             "dead_letters": len(self._letters.open()),

@@ -37,15 +37,16 @@ class Calls:
         self._waiting[message.position] = _Waiting(call, due_at)
 
     def answered(self, position: int) -> None:
-        del self._waiting[position]
+        self._waiting.pop(position, None)
 
     def void(self, lane: str) -> None:
         """Forget the calls of a lane: nobody waits for their answers any more."""
         self._waiting = {n: w for n, w in self._waiting.items() if w.call.lane != lane}
 
-    def retry(self, position: int, due_at: datetime) -> None:
+    def retry(self, position: int, due_at: datetime, *, delivered: bool) -> None:
         if waiting := self._waiting.get(position):
-            call = replace(waiting.call, attempt=waiting.call.attempt + 1)
+            lane = f"delivered/{position}" if delivered else waiting.call.lane
+            call = replace(waiting.call, attempt=waiting.call.attempt + 1, lane=lane)
             self._waiting[position] = _Waiting(call, due_at)
 
     def put_right(self, now: datetime, latest: datetime) -> None:

@@ -251,11 +251,15 @@ class PostgresStore:
         )
         return [JournalEntry(*row) for row in rows]
 
-    async def unpublished(self, limit: int) -> int:
-        return int((await self._fetch("unpublished", limit))[0][0])
+    async def answers(self, commands: Collection[UUID]) -> list[tuple[UUID, Envelope]]:
+        rows = await self._fetch("answers", list(commands), self._service)
+        return [(row[0], Envelope(*row[1:])) for row in rows]
 
-    async def backlog(self) -> dict[str, float]:
-        row = (await self._fetch("backlog"))[0]
+    async def unpublished(self, relays: Collection[str], limit: int) -> int:
+        return int((await self._fetch("unpublished", list(relays), limit))[0][0])
+
+    async def backlog(self, relays: Collection[str]) -> dict[str, float]:
+        row = (await self._fetch("backlog", list(relays)))[0]
         return {name: float(value) for name, value in row.items()}
 
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:

@@ -59,7 +59,12 @@ class Metrics:
         self.leader = gauge("leader", "1 where this instance holds the lease.")
         self.has_room = gauge("room", "1 while there is room for new work, 0 while it is refused.")
         self.has_room.set(1)
-        self.broker_connected = gauge("broker_connected", "1 where the broker can be reached.")
+        self._connected = Gauge(
+            "stagepost_transport_connected",
+            "1 where a transport is read from and written to.",
+            (*labels, "transport"),
+            registry=self.registry,
+        )
         self.outbox_pending = gauge(
             "outbox_pending_messages", "Messages in the outbox that are not yet published."
         )
@@ -96,6 +101,9 @@ class Metrics:
 
     def rewound(self) -> None:
         self._rewinds.labels(self._service).inc()
+
+    def connected(self, transport: str, *, is_up: bool) -> None:
+        self._connected.labels(self._service, transport).set(is_up)
 
     def called(self, to: str, result: str) -> None:
         self._attempts.labels(self._service, to, result).inc()

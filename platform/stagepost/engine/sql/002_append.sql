@@ -22,7 +22,7 @@ CREATE FUNCTION append(
   i_c int[], i_key text[], i_fingerprint bytea[], i_response bytea[],
   k_reader text[], k_source text[], k_incarnation int[], k_partition int[],
   k_at bigint[], k_to bigint[], k_hint bigint[],
-  r_position bigint[], r_delay float8[],
+  r_position bigint[], r_delay float8[], r_delivered boolean[],
   OUT outcomes int[], OUT positions bigint[],
   OUT known_c int[], OUT known_key text[], OUT known_fingerprint bytea[], OUT known_response bytea[]
 ) LANGUAGE plpgsql VOLATILE AS $$
@@ -96,12 +96,15 @@ BEGIN
   END IF;
 
   IF array_remove(c_call, NULL) <> '{}' THEN
+    -- Of a duplicate too: two commands may have the same answer, which is handled once.
     DELETE FROM calls USING unnest(c_call) WITH ORDINALITY c(call, n)
-     WHERE position = c.call AND outcomes[c.n] = 0;
+     WHERE position = c.call AND outcomes[c.n] IN (0, 2);
   END IF;
   IF r_position <> '{}' THEN
-    UPDATE calls SET attempt = attempt + 1, due_at = at + make_interval(secs => r.delay)
-      FROM unnest(r_position, r_delay) r(position, delay) WHERE calls.position = r.position;
+    UPDATE calls SET attempt = attempt + 1, due_at = at + make_interval(secs => r.delay),
+                     lane = CASE WHEN r.delivered THEN 'delivered/' || r.position ELSE lane END
+      FROM unnest(r_position, r_delay, r_delivered) r(position, delay, delivered)
+     WHERE calls.position = r.position;
   END IF;
 
   IF 'timer' = ANY (c_kind) THEN

@@ -4,7 +4,7 @@
 -- One round trip; see 002_append.sql.
 SELECT * FROM append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,
   $24,$25,$26,$27,$28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46,$47,$48,
-  $49,$50,$51,$52,$53,$54,$55,$56,$57,$58)
+  $49,$50,$51,$52,$53,$54,$55,$56,$57,$58,$59)
 
 -- name: is_kept
 -- Is what was confirmed to be stored still there?
@@ -70,8 +70,8 @@ wanted AS (
   UNION ALL
   (SELECT * FROM first WHERE due_at > (SELECT clock_timestamp()) ORDER BY due_at, position LIMIT 1))
 SELECT w.position, w.channel, w.lane, w.attempt, extract(epoch FROM w.due_at - clock_timestamp())::float8 AS due_in,
-       o.message_id, o.kind, o.type, o.version, o.key, o.body, o.correlation_id, o.causation_id, o.traceparent,
-       o.incarnation, o.recorded_at
+       o.message_id, o.kind, o.type, o.version, o.key, o.recipient, o.body, o.correlation_id, o.causation_id,
+       o.traceparent, o.incarnation, o.recorded_at
   FROM wanted w JOIN outbox o USING (position) ORDER BY w.due_at, w.position
 
 -- name: due_timers
@@ -197,17 +197,26 @@ ORDER BY position LIMIT $2
 
 -- name: backlog
 -- Figures for metrics, each cheap: only what is pending is counted.
-SELECT (SELECT count(*) FROM outbox WHERE channel = 'broker' AND position > coalesce(
-          (SELECT position FROM cursors WHERE reader = 'relay'), 0)) AS outbox_pending,
+SELECT (SELECT count(*) FROM outbox WHERE channel = 'broker' AND position > (
+          SELECT coalesce(min(coalesce(c.position, 0)), 9223372036854775807)
+            FROM unnest($1::text[]) r(reader) LEFT JOIN cursors c USING (reader))) AS outbox_pending,
        (SELECT count(*) FROM calls) AS calls_pending,
        (SELECT count(*) FROM timers) AS timers_pending,
        (SELECT count(*) FROM dead_letters WHERE state NOT IN ('done', 'discarded')) AS dead_letters
 
 -- name: unpublished
--- Too many? The count ends where that is known.
+-- Too many? The count ends where that is known. (No relay: nothing waits for one.)
 SELECT count(*) FROM (
-  SELECT FROM outbox WHERE channel = 'broker' AND position > coalesce(
-    (SELECT position FROM cursors WHERE reader = 'relay'), 0) LIMIT $1) waiting
+  SELECT FROM outbox WHERE channel = 'broker' AND position > (
+    SELECT coalesce(min(coalesce(c.position, 0)), 9223372036854775807)
+      FROM unnest($1::text[]) r(reader) LEFT JOIN cursors c USING (reader)) LIMIT $2) waiting
+
+-- name: answers
+-- What was told about the keys of commands since they were handled: the answers are among it.
+SELECT i.message_id AS command, o.message_id, o.type, o.version, o.kind, $2::text, o.key, o.correlation_id,
+       o.causation_id, o.body, o.recipient, o.traceparent, o.incarnation, o.position, o.recorded_at
+  FROM inbox i JOIN outbox o ON o.key = i.key AND o.position > i.position AND o.kind = 'event'
+ WHERE i.message_id = ANY ($1::uuid[]) ORDER BY o.position
 
 -- name: move_view
 -- A view's cursor, in the transaction of its rows.

@@ -1,4 +1,4 @@
-"""The transport, as a port: one stream per source, written by its relay alone, read by many.
+"""Transports, as ports: one stream per source, written by its relay alone, read by many.
 
 Every adapter passes one conformance suite: order per source, at least once, resume where the
 reader says, nothing of a foreign writer taken for ours.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 from stagepost.engine.store import Cursor, Envelope
@@ -72,11 +72,7 @@ class Subscription(Protocol):
 
 
 class Transport(Protocol):
-    """A connection to a broker for one service."""
-
-    async def publisher(self, source: str) -> Publisher:
-        """Return the writer of this source's stream."""
-        ...
+    """A way for one service to read what others say."""
 
     async def subscribe(
         self,
@@ -92,6 +88,31 @@ class Transport(Protocol):
         """
         ...
 
+    lost: asyncio.Event
+    """Set when the connection was lost, or a delivery skipped: begin again from the cursors."""
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether it can be reached right now."""
+        ...
+
+    async def close(self) -> None:
+        """Let what is under way end, and disconnect."""
+        ...
+
+
+@runtime_checkable
+class Broker(Transport, Protocol):
+    """A transport on which a service also publishes: it has a stream for each source."""
+
+    async def publisher(self, source: str) -> Publisher:
+        """Return the writer of this source's stream."""
+        ...
+
+
+class Words(Protocol):
+    """What instances of one service tell each other: at once or never, a poll finds it too."""
+
     async def hear(self, service: str, heard: Callable[[str], None]) -> None:
         """From now on call `heard` with every word that an instance of this service is told.
 
@@ -101,17 +122,15 @@ class Transport(Protocol):
         ...
 
     async def tell(self, service: str, word: str) -> None:
-        """Tell all instances of this service something, at once or never: a poll finds it too."""
+        """Tell all instances of this service something."""
         ...
 
-    lost: asyncio.Event
-    """Set when the connection was lost, or a delivery skipped: begin again from the cursors."""
 
-    @property
-    def connected(self) -> bool:
-        """Tell whether the broker can be reached right now."""
-        ...
+class NoWords:
+    """Where nothing carries words: instances find everything by polling."""
 
-    async def close(self) -> None:
-        """Let what is under way end, and disconnect."""
-        ...
+    async def hear(self, service: str, heard: Callable[[str], None]) -> None:
+        """Hear nothing."""
+
+    async def tell(self, service: str, word: str) -> None:
+        """Say nothing."""

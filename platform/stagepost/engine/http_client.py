@@ -1,0 +1,72 @@
+"""POST over HTTP, for whoever calls: connections are kept open and shared, answers are bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import aiohttp
+
+from stagepost.engine.calls_rules import UnderWay
+from stagepost.errors import CallFailed
+
+MAX_ANSWER = 1 << 20
+"""Bytes of an answer: one without end must not fill our memory."""
+
+
+class Answered(NamedTuple):
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class HttpClient:
+    """Makes POST requests. It is made inside a running event loop.
+
+    `timeout` is how many seconds one may take, from connecting to the end of the answer. How many
+    run at once is the caller's to say.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._under_way = UnderWay()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def post(
+        self, request: str, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answered:
+        """POST a body; `request` says what this is, where it fails.
+
+        Raises:
+            CallFailed: no answer in time, or one that is too long.
+        """
+        with self._under_way:
+            try:
+                return await self._post(url, body, headers)
+            except TimeoutError as error:
+                raise CallFailed(f"{request} got no answer in {self._timeout:g} s") from error
+            except aiohttp.ClientError as error:
+                raise CallFailed(f"{request} got no answer: {error!r}") from error
+
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+        # A redirect is no answer: it would carry the body to somebody whom nobody named.
+        async with self._session.post(
+            url, data=body, headers=headers, allow_redirects=False
+        ) as response:
+            answer = bytearray()
+            async for piece in response.content.iter_any():
+                answer += piece
+                if len(answer) > MAX_ANSWER:
+                    raise CallFailed(f"the answer has more than {MAX_ANSWER} bytes")
+            return Answered(response.status, response.headers, bytes(answer))
+
+    async def close(self) -> None:
+        """Let requests under way end, and disconnect."""
+        await self._under_way.close()
+        await self._session.close()

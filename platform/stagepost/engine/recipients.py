@@ -1,0 +1,25 @@
+"""Recipients of commands over HTTP, as a port."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from stagepost.engine.store import Envelope
+
+
+class Recipients(Protocol):
+    """Brings one command to its recipient, and waits a moment for the answer."""
+
+    async def ask(self, command: Envelope) -> Envelope | None:
+        """Deliver a command; return its answer, None where it is not known yet.
+
+        The same command gets the same answer, however often it is brought.
+
+        Raises:
+            CallFailed: not delivered, or nobody knows; bring it again.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let requests under way end, and disconnect."""
+        ...
