@@ -10,7 +10,7 @@ from uuid import UUID
 from stagepost.aggregate import Aggregate
 from stagepost.errors import UnreadableStream
 
-CAPACITY = 5_000
+CAPACITY = 2_000
 """Aggregates kept at most, the least recently used go first."""
 
 
