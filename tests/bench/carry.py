@@ -15,16 +15,18 @@ from nats.aio.msg import Msg
 
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.ids import SystemIds
+from stagepost.engine.links import NATS, Links
+from stagepost.engine.network import Network
 from stagepost.engine.relay import MAX_CHUNK, Relay
 from stagepost.engine.runtime import CONSUMER, Instance
-from stagepost.engine.store import LEASE, Envelope
+from stagepost.engine.store import LEASE, CursorId, Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transports.nats import NatsTransport, ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
 from stagepost.engine.transports.nats_rules import provision, stream_config
-from tests.bench.parts import READER, SOURCE, batches, open_store
+from tests.bench.parts import READER, SOURCE, Done, batches, open_store
 from tests.bench.servers import Servers
 
 MESSAGES = 40_000
@@ -42,7 +44,7 @@ async def carry_ratios(
     that the relay wrote and keeps each message in its inbox, by a handler that does nothing;
     nats-py reads it with a pull consumer and with a push consumer, of which the faster counts.
     """
-    await provision(servers.nats_url, [SOURCE, READER])
+    await provision(servers.nats_url, [SOURCE, READER], Links())
     async with open_store(servers, data, SOURCE.name) as store:
         for batch in batches(MESSAGES):
             await store.append(batch)
@@ -78,7 +80,14 @@ async def _relay(servers: Servers, store: PostgresStore, last: int) -> float:
     publisher = await transport.publisher(SOURCE.name)
     lease = await store.take_lease(LEASE, "bench", 600)
     assert lease is not None
-    relay = Relay(store, publisher, SOURCE.name, lease, Metrics(SOURCE.name))
+    relay = Relay(
+        store,
+        publisher,
+        CursorId("relay", SOURCE.name),
+        {Done.TYPE},
+        lease,
+        Metrics(SOURCE.name),
+    )
     seconds = await _seconds_until(relay.run(asyncio.Event()), store, "relay", last)
     await transport.close()
     return MESSAGES / seconds
@@ -92,7 +101,7 @@ async def _consume(servers: Servers, store: PostgresStore, last: int) -> float:
         holder="bench",
         store=store,
         tables=MemoryTables(),
-        transport=transport,
+        network=Network({NATS: transport}, transport),
         calls=MemoryCalls({}, timeout=1),
         ids=SystemIds(),
         metrics=Metrics(READER.name),

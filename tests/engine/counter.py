@@ -30,6 +30,8 @@ from stagepost import (
 from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.clock import SystemClock
 from stagepost.engine.ids import SeededIds
+from stagepost.engine.links import NATS
+from stagepost.engine.network import Network
 from stagepost.engine.room import Room
 from stagepost.engine.runtime import Instance
 from stagepost.engine.service import Service
@@ -218,7 +220,7 @@ class World:
             holder=holder,
             store=self.store,
             tables=MemoryTables(),
-            transport=MemoryTransport(self.broker),
+            network=self.network(),
             calls=MemoryCalls({("world", "/announcements"): self.announce}, timeout=1),
             ids=self.ids,
             metrics=Metrics(self.service.name),
@@ -226,6 +228,10 @@ class World:
             lease_seconds=self.lease_seconds,
             room=self.room,
         )
+
+    def network(self) -> Network:
+        transport = MemoryTransport(self.broker)
+        return Network({NATS: transport}, transport)
 
     @asynccontextmanager
     async def running(self, holder: str = "counter-1") -> AsyncIterator[Instance]:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from stagepost.engine.discovery import find_services
+from stagepost.engine.links import Links
 from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
 
 
@@ -56,4 +57,4 @@ class NatsServer:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0 and bool(probe.recv(4))
 
     async def provision(self) -> None:
-        await provision(self.url(ADMIN), self._services)
+        await provision(self.url(ADMIN), self._services, Links())

@@ -111,6 +111,7 @@ class World:
             queries=None,  # type: ignore[arg-type]
             store=self.store,
             ids=SeededIds(1),
+            answers=None,  # type: ignore[arg-type]  # no command is brought
             probes=self.probes,
             registry=self.registry,
             authenticate=authenticate,

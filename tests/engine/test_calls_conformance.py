@@ -11,8 +11,9 @@ import pytest
 from aiohttp import web
 
 from stagepost.engine.calls import Calls
-from stagepost.engine.calls_http import MAX_ANSWER, HttpCalls
+from stagepost.engine.calls_http import HttpCalls
 from stagepost.engine.calls_memory import MemoryCalls, Reply, Route
+from stagepost.engine.http_client import MAX_ANSWER
 from stagepost.errors import CallFailed
 
 Routes = Mapping[tuple[str, str], Route]

@@ -17,7 +17,15 @@ from stagepost.engine.calls_memory import Reply
 from stagepost.engine.items import Item
 from stagepost.engine.relay import Relay
 from stagepost.engine.runtime import Instance
-from stagepost.engine.store import Appended, Batch, Commit, Envelope, Outgoing, TimerSet
+from stagepost.engine.store import (
+    Appended,
+    Batch,
+    Commit,
+    CursorId,
+    Envelope,
+    Outgoing,
+    TimerSet,
+)
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.timers import Timers
@@ -26,6 +34,7 @@ from stagepost.engine.views import Move, Views
 from stagepost.errors import Fenced
 from stagepost.view import Recorded
 from tests.engine.counter import (
+    COUNTER,
     POISON,
     Announce,
     Counter,
@@ -85,7 +94,8 @@ async def test_a_relay_whose_lease_has_passed_on_does_not_move_its_cursor(world:
     publisher = await MemoryTransport(world.broker).publisher("counter")
     await world.store.take_lease("service", "counter-1", 60)
 
-    relay = Relay(world.store, publisher, "counter", lease, Metrics("counter"))
+    cursor, carries = CursorId("relay", "counter"), {m.TYPE for m in COUNTER.sends}
+    relay = Relay(world.store, publisher, cursor, carries, lease, Metrics("counter"))
     with pytest.raises(Fenced):
         async with asyncio.timeout(5):
             await relay.run(asyncio.Event())
@@ -110,7 +120,7 @@ class Patient(Watched):
         self.pauses: list[float] = []
 
     async def append(self, batch: Batch) -> Appended:
-        self.pauses += [pause for _, pause in batch.retries]
+        self.pauses += [retry.seconds for retry in batch.retries]
         return await super().append(batch)
 
 
@@ -150,7 +160,7 @@ async def test_a_call_that_cannot_be_read_does_not_keep_the_others_waiting(world
         await world.command("a", 3)
         await until_awaited(lambda: is_heard(counter))
         await until(lambda: len(world.store.pauses) >= 2)  # they wait for a release that can
-    assert (await world.store.backlog())["calls_pending"] >= 2
+    assert (await world.store.backlog(["relay"]))["calls_pending"] >= 2
 
 
 # Timers.
@@ -283,7 +293,7 @@ async def test_metrics_count_messages_by_outcome_and_what_waits(
         await until(lambda: value("outbox_pending_messages") == 0)
         await until(lambda: value("calls_total", to="world", result="failed"))
         assert value("leader") == 1
-        assert value("broker_connected") == 1
+        assert value("transport_connected", transport="nats") == 1
 
 
 # The cache.

@@ -111,7 +111,7 @@ async def test_a_timer_comes_when_it_is_due_and_only_then() -> None:
         [letter, *_] = [e for e in await world.store.journal("a", 0, 10) if e.kind == "timer"]
         assert letter.outcome == "handled"
         await counter.desk.request(CountNow(name="a", by=1))
-        assert (await world.store.backlog())["timers_pending"] == 0
+        assert (await world.store.backlog(["relay"]))["timers_pending"] == 0
 
 
 class SetClock(SystemClock):
@@ -150,11 +150,11 @@ async def test_a_process_that_is_done_leaves_no_timers() -> None:
     async with world.running() as counter:
         await counter.desk.request(CountNow(name="a", by=1))
         await counter.desk.request(CountNow(name="b", by=1))
-        assert (await world.store.backlog())["timers_pending"] == 2
+        assert (await world.store.backlog(["relay"]))["timers_pending"] == 2
 
         await counter.desk.request(CountNow(name="a", by=0))
 
-        assert (await world.store.backlog())["timers_pending"] == 1
+        assert (await world.store.backlog(["relay"]))["timers_pending"] == 1
         _, next_in = await world.store.due_timers(10)
         assert 59 < next_in <= 60
 
@@ -177,7 +177,7 @@ async def test_what_waits_at_the_broker_is_handled_before_a_timer_that_is_due(
         world.broker.start()
 
         async def has_fired() -> bool:
-            return not (await world.store.backlog())["timers_pending"]
+            return not (await world.store.backlog(["relay"]))["timers_pending"]
 
         await until_awaited(has_fired)
     heard = [e.kind for e in await world.store.journal("a", 0, 100) if e.direction == "in"]

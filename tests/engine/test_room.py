@@ -39,32 +39,32 @@ async def send(world: stores.World, *messages: Outgoing) -> None:
 async def test_messages_that_wait_for_the_broker_are_counted_up_to_a_limit(
     stored: stores.World,
 ) -> None:
-    assert await stored.store.unpublished(10) == 0
+    assert await stored.store.unpublished(["relay"], 10) == 0
     await send(stored, *(stores.told() for _ in range(5)), stores.called())
-    assert await stored.store.unpublished(10) == 5
-    assert await stored.store.unpublished(3) == 3
+    assert await stored.store.unpublished(["relay"], 10) == 5
+    assert await stored.store.unpublished(["relay"], 3) == 3
 
 
 async def test_messages_that_were_published_no_longer_wait(stored: stores.World) -> None:
     await send(stored, stores.told(), stores.told())
     [first, _] = await stored.store.outbox(0, 10)
     await stored.store.append(Batch(cursors=[Cursor(RELAY, 0, first.position)]))
-    assert await stored.store.unpublished(10) == 1
+    assert await stored.store.unpublished(["relay"], 10) == 1
 
 
 async def test_room_is_lacking_when_more_wait_than_may(stored: stores.World) -> None:
     room = Room(backlog=2)
     await send(stored, stores.told(), stores.told())
-    assert await room.lacking(stored.store) is None
+    assert await room.lacking(stored.store, ["relay"]) is None
     await send(stored, stores.told())
-    assert await room.lacking(stored.store) == "more than 2 messages wait for the broker"
+    assert await room.lacking(stored.store, ["relay"]) == "more than 2 messages wait for the broker"
 
 
 async def test_room_is_lacking_when_the_disk_is_nearly_full(
     memory_world: stores.MemoryWorld, tmp_path: Path
 ) -> None:
-    assert await Room(disk=tmp_path, floor=1).lacking(memory_world.store) is None
-    lacking = await Room(disk=tmp_path, floor=1 << 60).lacking(memory_world.store)
+    assert await Room(disk=tmp_path, floor=1).lacking(memory_world.store, ["relay"]) is None
+    lacking = await Room(disk=tmp_path, floor=1 << 60).lacking(memory_world.store, ["relay"])
     assert lacking is not None
     assert lacking.startswith("the disk has")
 

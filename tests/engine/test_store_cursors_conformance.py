@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagepost.engine.store import Batch, Commit, Cursor, CursorId, Lease
+from stagepost.engine.store import Batch, Commit, Cursor, CursorId, Lease, Retry
 from stagepost.errors import Fenced
 from tests.engine.stores import (
     BEHIND,
@@ -200,7 +200,7 @@ async def test_a_zombie_writes_nothing(world: World) -> None:
 
     with pytest.raises(Fenced):
         await world.store.append(
-            Batch([writes("a", 1)], [Cursor(CONSUMER, 0, 1)], [(call.position, 60)], zombie)
+            Batch([writes("a", 1)], [Cursor(CONSUMER, 0, 1)], [Retry(call.position, 60)], zombie)
         )
     assert await versions(world.store, "a") == [[]]
     assert await world.store.cursors("consumer") == {}

@@ -156,7 +156,7 @@ async def test_the_backlog_counts_what_is_pending(world: World) -> None:
     parks = Commit(heard("bad"), handled=Handled.PARKED, parks=True)
     works = Commit(heard(), sends=[called(), told()], timers=[reminder(), reminder()])
     await append(world.store, works, parks)
-    backlog = await world.store.backlog()
+    backlog = await world.store.backlog(["relay"])
     assert backlog["outbox_pending"] > 0
     assert (backlog["calls_pending"], backlog["timers_pending"], backlog["dead_letters"]) == (
         1,
@@ -166,4 +166,4 @@ async def test_the_backlog_counts_what_is_pending(world: World) -> None:
 
     (sent,) = await world.store.outbox(0, 10)
     await append(world.store, cursors=[Cursor(CursorId("relay", SERVICE), 0, sent.position)])
-    assert (await world.store.backlog())["outbox_pending"] == 0
+    assert (await world.store.backlog(["relay"]))["outbox_pending"] == 0

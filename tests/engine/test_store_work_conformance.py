@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stagepost.engine.store import Commit, Envelope, Outgoing, PendingCall
+from stagepost.engine.store import Commit, Envelope, Outgoing, PendingCall, Retry
 from tests.engine.stores import (
     CONFLICT,
     DUPLICATE,
@@ -70,7 +70,7 @@ async def test_calls_of_one_key_in_different_lanes_do_not_wait_or_supersede(worl
 async def test_a_call_waits_behind_an_earlier_one_that_is_not_due(world: World) -> None:
     await send(world, called("k"), called("k"))
     (first,) = await due(world)
-    await append(world.store, retries=[(first.position, 30)])
+    await append(world.store, retries=[Retry(first.position, 30)])
     calls, later = await world.store.due_calls(10, [])
     assert calls == []
     assert later is not None
@@ -92,11 +92,11 @@ async def test_no_more_calls_are_returned_than_asked_for(world: World) -> None:
 async def test_a_call_that_is_tried_again_comes_later_and_counts_its_attempts(world: World) -> None:
     await send(world, called("k"))
     (call,) = await due(world)
-    await append(world.store, retries=[(call.position, 5)])
+    await append(world.store, retries=[Retry(call.position, 5)])
     assert await due(world) == []
     await world.later(6)
     assert [(c.position, c.attempt) for c in await due(world)] == [(call.position, 1)]
-    await append(world.store, retries=[(call.position, 5)])
+    await append(world.store, retries=[Retry(call.position, 5)])
     await world.later(6)
     assert [(c.position, c.attempt) for c in await due(world)] == [(call.position, 2)]
 
@@ -104,9 +104,9 @@ async def test_a_call_that_is_tried_again_comes_later_and_counts_its_attempts(wo
 async def test_a_call_that_a_wrong_clock_put_off_is_due_at_once(world: World) -> None:
     await send(world, called("k1"), called("k2"))
     wrong, right = await due(world)
-    await append(world.store, retries=[(wrong.position, 5)])
+    await append(world.store, retries=[Retry(wrong.position, 5)])
     await world.later(-HOUR)
-    await append(world.store, retries=[(right.position, 5)])
+    await append(world.store, retries=[Retry(right.position, 5)])
     assert await due(world) == []
     await world.store.put_right(longest_retry=30)
     assert [call.position for call in await due(world)] == [wrong.position]
@@ -118,7 +118,7 @@ async def test_a_call_that_was_answered_is_not_tried_again(world: World) -> None
     await send(world, called("k"))
     (call,) = await due(world)
     await append(world.store, Commit(heard("k"), call=call.position))
-    await append(world.store, retries=[(call.position, 0)])
+    await append(world.store, retries=[Retry(call.position, 0)])
     assert await world.store.due_calls(10, []) == ([], None)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagepost.engine.store import Batch, Commit, Cursor, CursorId, Envelope, Handled, Store
+from stagepost.engine.store import Batch, Commit, Cursor, CursorId, Envelope, Handled, Retry, Store
 from tests.engine.stores import (
     MemoryWorld,
     PostgresWorld,
@@ -132,7 +132,7 @@ async def batch_of(store: Store, step: Step, number: int) -> Batch:
         )
         for name in READERS
     ]
-    retries = [(calls[n], 1000.0) for n in step.retries if n < len(calls)]
+    retries = [Retry(calls[n], 1000.0, n % 2 == 1) for n in step.retries if n < len(calls)]
     return Batch(commits, cursors, retries)
 
 
@@ -182,7 +182,7 @@ async def held(store: Store) -> dict[str, object]:
     journal = await store.journal(None, 0, 1000)
     calls, _ = await store.due_calls(100, [])
     letters = await store.dead_letters(0, 100)
-    backlog = await store.backlog()
+    backlog = await store.backlog(["relay"])
     return {
         "streams": [await events_of(store, stream) for stream in STREAMS],
         "events": [n.event for n in await store.events(0, 1000)],

@@ -43,6 +43,7 @@ def document_of(service: Service) -> dict[str, Any]:
         queries=None,  # type: ignore[arg-type]
         store=MemoryStore(service.name, ManualClock()),
         ids=SeededIds(1),
+        answers=None,  # type: ignore[arg-type]  # no command is brought
         probes=[],
         registry=CollectorRegistry(),
     )

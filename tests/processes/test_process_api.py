@@ -19,6 +19,8 @@ from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.database import Queries, open_pool, read_statements
 from stagepost.engine.discovery import find_services
 from stagepost.engine.ids import SystemIds
+from stagepost.engine.links import NATS
+from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
 from stagepost.engine.store import Envelope
 from stagepost.engine.store_postgres import PostgresStore
@@ -84,7 +86,7 @@ async def running(dsn: str, delays: dict[str, float]) -> AsyncIterator[Fulfillme
         holder="fulfillment-1",
         store=store,
         tables=PostgresTables(pool, read_statements(SQL)),
-        transport=MemoryTransport(broker),
+        network=Network({NATS: MemoryTransport(broker)}),
         calls=MemoryCalls({}, timeout=1),
         ids=SystemIds(),
         metrics=metrics,

@@ -21,6 +21,8 @@ from services.outside import carrier, provider
 from stagepost.engine.database import SQL, Connection, open_pool, read_statements
 from stagepost.engine.discovery import find_services
 from stagepost.engine.ids import SystemIds
+from stagepost.engine.links import NATS
+from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_postgres import PostgresTables
@@ -147,7 +149,7 @@ async def _instance(
         holder=name,
         store=PostgresStore(pool, name),
         tables=PostgresTables(pool, read_statements(service.sql / "queries.sql")),
-        transport=MemoryTransport(broker),
+        network=Network({NATS: (transport := MemoryTransport(broker))}, transport),
         calls=outside,
         ids=SystemIds(),
         metrics=Metrics(name),

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decided, Decider, Loaded
 from stagepost.engine.desk import Desk
+from stagepost.engine.links import NATS
+from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
 from stagepost.engine.store import Batch, Envelope, Lease, Store
 from stagepost.engine.telemetry import Metrics
-from stagepost.engine.transports import Transport
+from stagepost.engine.transports import Broker, Words
 from stagepost.engine.transports.memory import MemoryTransport
 from stagepost.engine.views import Tables
 from stagepost.messages import Message
@@ -57,7 +59,7 @@ class Node:
             holder=self.name,
             store=cast("Store", store),
             tables=cast("Tables", FaultyTables(world.tables[name], world.io, name)),
-            transport=cast("Transport", self.transport),
+            network=Network({NATS: cast("Broker", self.transport)}, cast("Words", self.transport)),
             calls=cast("Calls", FaultyCalls(world.calls, world.io)),
             ids=world.ids,
             metrics=metrics_of(name),

@@ -11,6 +11,7 @@ from typing import Any, cast
 from litestar import Litestar
 from prometheus_client import CollectorRegistry
 
+from stagepost.engine.answers import Answers
 from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
 from stagepost.engine.ids import SeededIds
@@ -47,6 +48,7 @@ def app_of(service: str) -> Litestar:
         queries=cast("Queries", None),
         store=cast("MemoryStore", None),
         ids=SeededIds(0),
+        answers=cast("Answers", None),
         probes=[],
         registry=CollectorRegistry(),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -64,13 +65,10 @@ class Answers:
             loop = asyncio.get_running_loop()
             wanted = self._wanted[command.id] = _Wanted(message, loop.create_future())
             self._awaited.add(command.key, command.id)
-        ending = asyncio.ensure_future(self._ending.wait())
+        ending = asyncio.create_task(self._ending.wait())
         try:
-            await asyncio.wait(
-                [wanted.answer, ending],
-                timeout=WAIT_SECONDS,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            either: set[asyncio.Future[Any]] = {wanted.answer, ending}
+            await asyncio.wait(either, timeout=WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ending.cancel()
             self._wanted.pop(command.id, None)

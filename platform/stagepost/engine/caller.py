@@ -46,9 +46,10 @@ class Caller:
     def __init__(
         self,
         store: Store,
+        desk: Desk,
         calls: Calls,
         recipients: Recipients,
-        desk: Desk,
+        *,
         lease: Lease,
         metrics: Metrics,
     ) -> None:
@@ -165,7 +166,9 @@ class Caller:
     async def _note(self, later: Sequence[_Later]) -> None:
         """Note when these calls are due again: many at once, for a provider is down for all."""
         try:
-            await self._store.append(Batch(retries=[call.retry for call in later], lease=self._lease))
+            await self._store.append(
+                Batch(retries=[call.retry for call in later], lease=self._lease)
+            )
         except StoreError as fault:
             log.warning("calls not put off", reason=str(fault), calls=len(later))
             await asyncio.sleep(FIRST_RETRY)

@@ -20,6 +20,14 @@ TRANSPORTS = (NATS, KAFKA, HTTP)
 DEFAULT = "default"
 ARROW = "->"
 
+CONSUMER = "consumer"
+"""Under which name cursors over what others say are kept."""
+
+
+def relay_name(broker: str) -> str:
+    """Return under which name the relay to a broker keeps its cursor over the outbox."""
+    return "relay" if broker == NATS else f"relay {broker}"
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -129,16 +137,18 @@ class Routes:
 
 
 def routes_of(service: Service, services: Mapping[str, Service], links: Links) -> Routes:
-    """Return the routes of a service among these.
+    """Return the routes of a service; it hears those that are among these services.
 
     Raises:
         BadSettings: a transport is chosen for a link that is not there.
     """
-    every = links.between(services)
+    every = links.between({**services, service.name: service})
     ours = [link for link in every if link.sender == service.name]
     posts = {link.reader for link in ours if link.kind == "command" and link.transport == HTTP}
     return Routes(
-        frozenset(posts), _published(service, ours, links.default), _read(service, every)
+        frozenset(posts),
+        _published(service, ours, links.default),
+        _read(service, [link for link in every if link.sender in services]),
     )
 
 
@@ -152,9 +162,7 @@ def _published(
     read = {link.message for link in ours}
     published[default].update(m.TYPE for m in service.sends if m not in read)
     return {
-        broker: frozenset(types)
-        for broker, types in published.items()
-        if types and broker != HTTP
+        broker: frozenset(types) for broker, types in published.items() if types and broker != HTTP
     }
 
 

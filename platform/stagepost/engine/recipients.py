@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from stagepost.engine.store import Envelope
+from stagepost.errors import CallFailed
 
 
 class Recipients(Protocol):
@@ -23,3 +24,14 @@ class Recipients(Protocol):
     async def close(self) -> None:
         """Let requests under way end, and disconnect."""
         ...
+
+
+class NoRecipients:
+    """Where no command goes over HTTP."""
+
+    async def ask(self, command: Envelope) -> Envelope | None:
+        """Refuse: a command written when links were others waits until they are again."""
+        raise CallFailed(f"{command.type} was to go over HTTP, and no link does now")
+
+    async def close(self) -> None:
+        """Do nothing."""

@@ -33,7 +33,7 @@ class Relay:
     `cursor` names its position in the outbox, `carries` the types that go to this broker.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # each is of another type
         self,
         store: Store,
         publisher: Publisher,

@@ -19,8 +19,8 @@ from stagepost.engine.desk import Desk
 from stagepost.engine.follow import end, first_of, sleep_until, together
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item
-from stagepost.engine.links import NATS, Links, routes_of
-from stagepost.engine.recipients import Recipients
+from stagepost.engine.links import CONSUMER, relay_name, routes_of
+from stagepost.engine.network import Network
 from stagepost.engine.redriver import Redriver
 from stagepost.engine.relay import Relay
 from stagepost.engine.room import LOOK_SECONDS, Room
@@ -28,13 +28,12 @@ from stagepost.engine.service import Service
 from stagepost.engine.store import LEASE, CursorId, Lease, Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.timers import Timers
-from stagepost.engine.transports import Broker, Subscription, Transport, Words
+from stagepost.engine.transports import Broker, Subscription, Transport
 from stagepost.engine.views import Tables, Views
 from stagepost.errors import Fenced, StagepostError, TransportError
 
 FREE = "free"
 """What instances are told when the lease was given back; else it is the name of a signal."""
-CONSUMER = "consumer"
 MOMENT = 0.01
 """Seconds after a lease has expired by which it surely has."""
 AGAIN = 0.25
@@ -60,33 +59,30 @@ class Instance:
         holder: str,
         store: Store,
         tables: Tables,
-        transports: Mapping[str, Transport],
-        words: Words,
+        network: Network,
         calls: Calls,
-        recipients: Recipients,
         ids: Ids,
         metrics: Metrics,
         delays: Mapping[str, float],
         lease_seconds: float,
-        links: Links = Links(),  # noqa: B008  # frozen
         room: Room = Room(),  # noqa: B008  # frozen
     ) -> None:
         self.service = service
         self.metrics = metrics
-        self._routes = routes_of(service, others, links)
+        self._routes = routes_of(service, others, network.links)
         decider = Decider(service, delays, self._routes.posts)
         self.desk = Desk(decider, store, ids, service.name, metrics)
         self.answers = Answers(self.desk, store)
         self._holder = holder
         self._store = store
         self._tables = tables
-        self._transports = {name: transports[name] for name in self._routes.transports}
-        self._words = words
+        self._transports = {name: network.transports[name] for name in self._routes.transports}
+        self._words = network.words
         self._calls = calls
-        self._recipients = recipients
+        self._recipients = network.recipients
         self._lease_seconds = lease_seconds
         self._room = room
-        self._relays = [_reader(broker) for broker in self._routes.publishes]
+        self._relays = [relay_name(broker) for broker in self._routes.publishes]
         self._subscriptions: dict[str, Subscription] = {}
         self._lease: Lease | None = None
         self._free = asyncio.Event()
@@ -246,7 +242,7 @@ class Instance:
             return None
         assert isinstance(transport, Broker)
         publisher = await transport.publisher(self.service.name)
-        cursor = CursorId(_reader(name), self.service.name)
+        cursor = CursorId(relay_name(name), self.service.name)
         return Relay(self._store, publisher, cursor, carries, lease, self.metrics)
 
     @asynccontextmanager
@@ -273,7 +269,12 @@ class Instance:
 
     def _caller(self, lease: Lease) -> Caller:
         return Caller(
-            self._store, self._calls, self._recipients, self.desk, lease, self.metrics
+            self._store,
+            self.desk,
+            self._calls,
+            self._recipients,
+            lease=lease,
+            metrics=self.metrics,
         )
 
     def _views(self) -> Views:
@@ -305,11 +306,6 @@ class Instance:
 async def _until_lost(name: str, transport: Transport) -> None:
     await transport.lost.wait()
     raise TransportError(f"the connection to {name} was lost")
-
-
-def _reader(broker: str) -> str:
-    """Return under which name a broker's relay reads the outbox."""
-    return "relay" if broker == NATS else f"relay {broker}"
 
 
 @cache

@@ -6,15 +6,19 @@ import asyncio
 import contextlib
 import gc
 import os
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socket
 
 from stagepost.engine.calls_http import HttpCalls
 from stagepost.engine.database import Pool, Queries, open_pool, read_statements
-from stagepost.engine.discovery import find, find_services
+from stagepost.engine.discovery import find
+from stagepost.engine.flow import Flow
+from stagepost.engine.flow_kept import check_flow
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.migrations import check_schema
+from stagepost.engine.network import Network
+from stagepost.engine.network_open import open_network
 from stagepost.engine.room import Room
 from stagepost.engine.runtime import Instance, stop_on_signals
 from stagepost.engine.service import Service
@@ -22,7 +26,7 @@ from stagepost.engine.settings import Settings
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics, configure_logging
-from stagepost.engine.transports.nats import NatsTransport
+from stagepost.engine.transports import Transport
 from stagepost.engine.web import Probe, Server, http_server, make_app
 from stagepost.errors import BadSettings, NoRoom, StoreUnavailable, TransportUnavailable
 
@@ -42,18 +46,25 @@ async def run(name: str, settings: Settings) -> None:
     configure_logging(settings.log_level, service=name, instance=settings.instance)
     found = find(name)
     if isinstance(found, Service):
-        await run_service(found, find_services(), settings)
+        await run_service(name, Flow(settings.style, settings.links), settings)
     else:
         await found(settings)
 
 
-async def run_service(service: Service, others: Mapping[str, Service], settings: Settings) -> None:
-    """Serve HTTP, and do all the rest while this instance holds the lease."""
+async def run_service(name: str, flow: Flow, settings: Settings) -> None:
+    """Serve HTTP, and do all the rest while this instance holds the lease.
+
+    Raises:
+        BadSettings: the service has nothing to do in this style, or lacks a setting.
+    """
+    service = flow.services.get(name)
+    if service is None:
+        raise BadSettings(f"{name} has nothing to do where services are {flow.style}")
     stop = asyncio.Event()
     stop_on_signals(stop)
     listening = _listen(service, settings)
     async with AsyncExitStack() as exits:
-        server, instance = await _open_world(service, others, settings, listening, exits)
+        server, instance = await _open_world(service, flow, settings, listening, exits)
         _settle_memory()
         serving = asyncio.create_task(server.serve())
         working = asyncio.create_task(instance.run())
@@ -61,6 +72,7 @@ async def run_service(service: Service, others: Mapping[str, Service], settings:
         await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # In order: no new requests, then what is under way, then the connections.
         stopping.cancel()
+        instance.answers.end()
         await server.drain()
         server.end()
         await asyncio.wait({serving})
@@ -100,11 +112,7 @@ def _listen(service: Service, settings: Settings) -> socket:
 
 
 async def _open_world(
-    service: Service,
-    others: Mapping[str, Service],
-    settings: Settings,
-    listening: socket,
-    exits: AsyncExitStack,
+    service: Service, flow: Flow, settings: Settings, listening: socket, exits: AsyncExitStack
 ) -> tuple[Server, Instance]:
     """Connect to everything outside, and wire an instance and its HTTP server to it."""
     dsn = settings.database.get_secret_value()
@@ -115,18 +123,18 @@ async def _open_world(
     exits.push_async_callback(reading.close)
     await check_schema(pool, service.sql)
     store = PostgresStore(pool, service.name)
-    transport = NatsTransport(settings.nats_url.get_secret_value(), service.name)
-    exits.push_async_callback(transport.close)
+    await check_flow(pool, service.name, flow)
+    network = open_network(service, flow, settings, exits)
     calls = HttpCalls(settings.calls, settings.call_timeout)
     exits.push_async_callback(calls.close)
     ids = SystemIds()
     instance = Instance(
         service,
-        others,
+        flow.services,
         holder=f"{service.name}-{settings.instance}",
         store=store,
         tables=PostgresTables(pool, read_statements(service.sql / "queries.sql")),
-        transport=transport,
+        network=network,
         calls=calls,
         ids=ids,
         metrics=Metrics(service.name),
@@ -140,7 +148,8 @@ async def _open_world(
         queries=Queries(reading, service.sql / "queries.sql"),
         store=PostgresStore(reading, service.name),
         ids=ids,
-        probes=_probes(store, pool, service, transport, instance),
+        answers=instance.answers,
+        probes=_probes(store, pool, service, network, instance),
         registry=instance.metrics.registry,
     )
     host, port = listening.getsockname()[:2]
@@ -156,12 +165,12 @@ def _probes(
     store: PostgresStore,
     pool: Pool,
     service: Service,
-    transport: NatsTransport,
+    network: Network,
     instance: Instance,
 ) -> list[Probe]:
-    async def broker() -> None:
+    async def connected(name: str, transport: Transport) -> None:
         if not transport.connected:
-            raise TransportUnavailable("the broker cannot be reached; messages wait in the outbox")
+            raise TransportUnavailable(f"{name} cannot be reached; messages wait in the outbox")
 
     async def schema() -> None:
         await check_schema(pool, service.sql)
@@ -174,7 +183,10 @@ def _probes(
         Probe("room", room, vital=False),
         Probe("database", store.incarnation, vital=True),
         Probe("schema", schema, vital=True),
-        Probe("broker", broker, vital=False),
+        *(
+            Probe(name, partial(connected, name, transport), vital=False)
+            for name, transport in network.transports.items()
+        ),
     ]
 
 

@@ -11,6 +11,7 @@ from pydantic import DirectoryPath, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from stagepost.engine.styles import ORCHESTRATED, STYLES
 from stagepost.errors import BadSettings
 
 PREFIX = "STAGEPOST_"
@@ -28,8 +29,23 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     database: SecretStr = Field(description="DSN of the service's own database, as its own role.")
-    nats_url: SecretStr = Field(
-        description="URL of the NATS server, with the service's user and password."
+    style: str = Field(
+        default=ORCHESTRATED,
+        pattern=f"^({'|'.join(STYLES)})$",
+        description=f"How the services work together: {', '.join(STYLES)}.",
+    )
+    links: dict[str, str] = Field(
+        default_factory=dict,
+        description="The transport of each link, and the default of the others:"
+        ' {"default": "nats", "fulfillment->payments": "http"}.',
+    )
+    nats_url: SecretStr | None = Field(
+        default=None, description="URL of the NATS server, with the service's user and password."
+    )
+    kafka: str | None = Field(default=None, description="Kafka's brokers: host:port,host:port.")
+    services: dict[str, str] = Field(
+        default_factory=dict,
+        description='Where services are, for links over HTTP: {"payments": "http://127.0.0.1:8002"}.',
     )
     instance: str = Field(
         default_factory=_unique,

@@ -10,7 +10,8 @@ from typing import Any
 
 from stagepost.engine.database import SQL as FOLDER
 from stagepost.engine.database import Queries, open_pool
-from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
+from stagepost.engine.links import CONSUMER, Routes, relay_name, routes_of
 from stagepost.engine.operate import read_stack
 from stagepost.engine.service import Service
 from stagepost.engine.store import LEASE, Leadership
@@ -71,8 +72,10 @@ async def standings(data: Path) -> list[Standing]:
         BadSettings: nothing runs there.
         StoreUnavailable
     """
-    found = find_services()
-    running = {name: at for name, at in read_stack(data)["services"].items() if name in found}
+    stack = read_stack(data)
+    flow = Flow(**stack["flow"])
+    found, links = flow.services, flow.links
+    running = {name: at for name, at in stack["services"].items() if name in found}
     async with AsyncExitStack() as exits:
         stores: dict[str, Queries] = {}
         leases: dict[str, Leadership] = {}
@@ -82,7 +85,9 @@ async def standings(data: Path) -> list[Standing]:
             stores[name] = Queries(pool, FOLDER / "queries.sql")
             leases[name] = await PostgresStore(pool, name).leadership(LEASE)
         return [
-            await _stands(found[name], at, leases[name], found, stores)
+            await _stands(
+                found[name], at, leases[name], routes_of(found[name], found, links), stores
+            )
             for name, at in running.items()
         ]
 
@@ -91,11 +96,11 @@ async def _stands(
     service: Service,
     at: Mapping[str, Any],
     lease: Leadership,
-    services: Mapping[str, Service],
+    routes: Routes,
     stores: Mapping[str, Queries],
 ) -> Standing:
     store = stores[service.name]
-    backlog = await store.fetchrow("backlog")
+    backlog = await store.fetchrow("backlog", [relay_name(broker) for broker in routes.publishes])
     views = await store.fetchrow("view_lag", len(service.views))
     assert backlog is not None
     assert views is not None
@@ -105,7 +110,7 @@ async def _stands(
         {name: instance["pid"] for name, instance in at["instances"].items()},
         lease,
         backlog["outbox_pending"],
-        await _unread(service, services, stores),
+        await _unread(service.name, routes, stores),
         views["events"],
         backlog["calls_pending"],
         backlog["timers_pending"],
@@ -113,14 +118,12 @@ async def _stands(
     )
 
 
-async def _unread(
-    reader: Service, services: Mapping[str, Service], stores: Mapping[str, Queries]
-) -> int:
-    cursors = await stores[reader.name].fetch("cursors", "consumer")
+async def _unread(reader: str, routes: Routes, stores: Mapping[str, Queries]) -> int:
+    cursors = await stores[reader].fetch("cursors", CONSUMER)
     unread = 0
-    for source in (s for s in services.values() if s.name in stores and reader.reads_from(s)):
-        reached = max((c["position"] for c in cursors if c["source"] == source.name), default=0)
-        types = [message.TYPE for message in reader.reads_from(source)]
-        row = await stores[source.name].fetchrow("unread", reached, types)
-        unread += row["messages"] if row else 0
+    for sources in routes.reads.values():
+        for source in sources.keys() & stores.keys():
+            reached = max((c["position"] for c in cursors if c["source"] == source), default=0)
+            row = await stores[source].fetchrow("unread", reached, sources[source])
+            unread += row["messages"] if row else 0
     return unread

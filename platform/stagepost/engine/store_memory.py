@@ -317,7 +317,7 @@ class MemoryStore(MemoryLeases):
         ]
 
     async def unpublished(self, relays: Collection[str], limit: int) -> int:
-        relayed = {name: 0 for name in relays}
+        relayed = dict.fromkeys(relays, 0)
         relayed |= {i.reader: c.at for i, c in self._cursors.items() if i.reader in relayed}
         slowest = min(relayed.values(), default=self._position)
         return min(limit, sum(1 for message in self._outbox if message.position > slowest))

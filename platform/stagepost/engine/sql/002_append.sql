@@ -217,13 +217,17 @@ DECLARE
   event record;
 BEGIN
   FOR nth IN 1 .. cardinality(c_id) LOOP
-    CONTINUE WHEN result[nth] = 2;
+    IF result[nth] = 2 THEN
+      answered := answered || c_call[nth];
+      CONTINUE;
+    END IF;
     streams := ARRAY(SELECT e.id FROM unnest(e_c, e_id) e(c, id) WHERE e.c = nth);
     SELECT i.key INTO request_key FROM unnest(i_c, i_key) i(c, key) WHERE i.c = nth;
 
     IF c_id[nth] = ANY (seen_ids) OR request_key = ANY (seen_keys) OR c_call[nth] = ANY (answered)
        OR EXISTS (SELECT FROM calls WHERE position = c_call[nth] AND lane = ANY (voided)) THEN
       result[nth] := 2;
+      answered := answered || c_call[nth];
       CONTINUE;
     ELSIF c_key[nth] = ANY (failed_keys) OR streams && failed_streams THEN
       result[nth] := 3;

@@ -18,8 +18,11 @@ from typing import Self
 
 import aiohttp
 
-from stagepost.engine.discovery import find_services, find_worlds
+from stagepost.engine.discovery import find_worlds
+from stagepost.engine.flow import Flow
+from stagepost.engine.links import NATS, routes_of
 from stagepost.engine.stack.databases import Databases
+from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
 from stagepost.engine.stack.nats import start_nats
 from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
@@ -58,6 +61,7 @@ class Stack:
         *,
         fresh: bool = False,
         instances: int = 1,
+        flow: Flow = Flow(),  # noqa: B008  # frozen
         timers: Mapping[str, float] | None = None,
         env: Mapping[str, str] | None = None,
         say: Callable[[str], None] = to_stderr,
@@ -68,7 +72,9 @@ class Stack:
         self._timers = dict(timers or {})
         self._env = dict(env or {})
         self._say = say
-        self._services = find_services()
+        self._flow = flow
+        self._services = flow.services
+        self._used = _transports(flow)
         self._worlds = find_worlds()
         self._sockets: dict[str, socket] = {}
         self._provisioning: asyncio.Task[None] | None = None
@@ -172,8 +178,11 @@ class Stack:
         self.databases = Databases(self._postgres, self._passwords)
         self._nats_port = free_port()
         exits.push_async_callback(self._supervisor.stop, ["postgres"], PATIENCE)
-        exits.push_async_callback(self._supervisor.stop, ["nats"], PATIENCE)
-        await _together(self._start_postgres(), self._start_nats())
+        brokers = []
+        if NATS in self._used:
+            exits.push_async_callback(self._supervisor.stop, ["nats"], PATIENCE)
+            brokers.append(self._start_nats())
+        await _together(self._start_postgres(), *brokers)
 
     async def _start_postgres(self) -> None:
         await self._postgres.start(self._supervisor)
@@ -182,6 +191,7 @@ class Stack:
         folders |= {name: _sql_beside(serve) for name, (_, serve) in self._worlds.items()}
         await self.databases.migrate(folders)
         await self.databases.attach(self.names)
+        await settle_flow(list(self._services), self.databases.owner_dsn, self._flow)
 
     async def _start_nats(self) -> None:
         services = list(self._services.values())
@@ -194,7 +204,7 @@ class Stack:
         )
         write_secret(config, text)
         await start_nats(self._supervisor, config, self._nats_port, self._log("nats"))
-        await provision(self.nats_url(ADMIN), services)
+        await provision(self.nats_url(ADMIN), services, self._flow.links)
 
     async def _start_services(self, exits: AsyncExitStack) -> None:
         exits.push_async_callback(self._supervisor.stop, self.processes, PATIENCE)
@@ -243,15 +253,20 @@ class Stack:
 
     def _settings(self, name: str, descriptor: int) -> dict[str, str]:
         service = self._services.get(name)
+        nats = NATS in self._used
         called = service.calls if service else ()
         calls = {part: f"{self.url(world)}/{part}" for world in self._worlds for part in called}
         return {
             "STAGEPOST_DATABASE": self.databases.dsn(name),
-            "STAGEPOST_NATS_URL": self.nats_url(name if service else None),
             "STAGEPOST_SOCKET_FD": str(descriptor),
             "STAGEPOST_CALLS": json.dumps(calls),
             "STAGEPOST_DISK": str(self.data),
-        } | ({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {})
+            "STAGEPOST_STYLE": self._flow.style,
+            "STAGEPOST_LINKS": json.dumps(dict(self._flow.transports)),
+            "STAGEPOST_SERVICES": json.dumps({name: self.url(name) for name in self._services}),
+            **({"STAGEPOST_NATS_URL": self.nats_url(name if service else None)} if nats else {}),
+            **({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {}),
+        }
 
     def nats_url(self, user: str | None) -> str:
         """Return how a service connects to the broker, or somebody without a name."""
@@ -274,13 +289,16 @@ class Stack:
     def _after_restart(self) -> None:
         """Write down the new process ids; a broker that lost its disk gets its streams again."""
         self._write_state()
+        if NATS not in self._used:
+            return
         self._provisioning = asyncio.create_task(self._provision_again())
 
     async def _provision_again(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                return await provision(self.nats_url(ADMIN), list(self._services.values()))
+                services = list(self._services.values())
+                return await provision(self.nats_url(ADMIN), services, self._flow.links)
             except TransportUnavailable as error:
                 if time.monotonic() > deadline:
                     return self._say(f"the streams could not be made again: {error}")
@@ -295,7 +313,8 @@ class Stack:
             },
             **{name: self._state_of(name) for name in self._worlds},
             "postgres": {"superuser": self.superuser_dsn, "audit": self.audit_dsn},
-            "nats": {"url": self.nats_url(ADMIN)},
+            "flow": {"style": self._flow.style, "transports": dict(self._flow.transports)},
+            **({"nats": {"url": self.nats_url(ADMIN)}} if NATS in self._used else {}),
         }
         write_secret(self._state, json.dumps(state, indent=2))
 
@@ -319,6 +338,16 @@ class Stack:
         for task in ending:
             task.cancel()
         await asyncio.wait(ending)
+
+
+def _transports(flow: Flow) -> set[str]:
+    """Return every transport that some link of a flow has, or a message that nobody reads."""
+    services, links = flow.services, flow.links
+    return {
+        transport
+        for service in services.values()
+        for transport in routes_of(service, services, links).transports
+    }
 
 
 async def _together(*starts: Coroutine[None, None, None]) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import nats
 from nats.errors import Error as NatsError
 
+from stagepost.engine.links import NATS, Links, routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.transports.nats import ask
 from stagepost.engine.transports.nats_envelope import words_of
 from stagepost.errors import TransportUnavailable
-from stagepost.messages import Command, Message
+from stagepost.messages import Command, Message, message_type
 
 ADMIN = "admin"
 DEDUPLICATION_SECONDS = 10
@@ -71,8 +72,10 @@ def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]
     }
 
 
-async def provision(url: str, services: Sequence[Service]) -> None:
+async def provision(url: str, services: Sequence[Service], links: Links) -> None:
     """Make each service's stream, and a consumer for each of its readers; what is there is kept.
+
+    Only for what goes over NATS by these links.
 
     Raises:
         TransportUnavailable: the broker cannot be reached, or refuses.
@@ -86,14 +89,16 @@ async def provision(url: str, services: Sequence[Service]) -> None:
     try:
         for source in services:
             await ask(client, f"STREAM.CREATE.{source.name}", stream_config(source))
-            for reader in services:
-                if wanted := reader.reads_from(source):
-                    config = consumer_config(source, reader, wanted)
-                    await ask(
-                        client,
-                        f"CONSUMER.CREATE.{source.name}.{reader.name}",
-                        {"stream_name": source.name, "config": config},
-                    )
+        named = {service.name: service for service in services}
+        for reader in services:
+            reads = routes_of(reader, named, links).reads.get(NATS, {})
+            for stream, types in reads.items():
+                config = consumer_config(named[stream], reader, map(message_type, types))
+                await ask(
+                    client,
+                    f"CONSUMER.CREATE.{stream}.{reader.name}",
+                    {"stream_name": stream, "config": config},
+                )
     finally:
         await client.close()
 

@@ -13,11 +13,13 @@ from msgspec import Raw
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from stagepost.engine.answers import Answers
 from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
 from stagepost.engine.ids import Ids
 from stagepost.engine.service import Service
 from stagepost.engine.store import Store
+from stagepost.engine.web.commands import command_route
 from stagepost.engine.web.common import COMMON_ROUTES, Probe
 from stagepost.engine.web.documents import describe
 from stagepost.engine.web.inputs import (
@@ -39,6 +41,7 @@ def make_app(
     queries: Queries,
     store: Store,
     ids: Ids,
+    answers: Answers,
     probes: Sequence[Probe],
     registry: CollectorRegistry,
     authenticate: Authenticate = anonymous,
@@ -55,11 +58,18 @@ def make_app(
         return queries
 
     app = Litestar(
-        [*_options(service.routes), *service.routes, *COMMON_ROUTES, *page_routes(service)],
+        [
+            *_options(service.routes),
+            *service.routes,
+            *COMMON_ROUTES,
+            command_route(service.name),
+            *page_routes(service),
+        ],
         dependencies={
             "desk": _given(desk),
             "queries": Provide(after_desk, sync_to_thread=False, use_cache=True),
             "store": _given(store),
+            "answers": _given(answers),
             "probes": _given(probes),
             "problems": _given(problems),
             "registry": _given(registry),

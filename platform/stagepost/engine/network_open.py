@@ -1,0 +1,54 @@
+"""Opens what a service's links need: connections to brokers, feeds, recipients of commands."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TypeVar
+
+from stagepost.engine.flow import Flow
+from stagepost.engine.links import NATS, routes_of
+from stagepost.engine.network import Network
+from stagepost.engine.recipients import NoRecipients, Recipients
+from stagepost.engine.recipients_http import HttpRecipients
+from stagepost.engine.service import Service
+from stagepost.engine.settings import Settings
+from stagepost.engine.transports import NoWords, Transport, Words
+from stagepost.engine.transports.nats import NatsTransport
+from stagepost.errors import BadSettings
+
+T = TypeVar("T")
+
+
+def open_network(
+    service: Service, flow: Flow, settings: Settings, exits: AsyncExitStack
+) -> Network:
+    """Return what a service reaches the others with; `exits` closes it.
+
+    Raises:
+        BadSettings: a link needs what no setting says.
+    """
+    routes = routes_of(service, flow.services, flow.links)
+    transports: dict[str, Transport] = {}
+    words: Words = NoWords()
+    if NATS in routes.transports or settings.nats_url is not None:
+        # Words between instances go over NATS wherever it is, whatever the links are.
+        words = nats = _nats(service, settings)
+        exits.push_async_callback(nats.close)
+        if NATS in routes.transports:
+            transports[NATS] = nats
+    recipients: Recipients = NoRecipients()
+    if routes.posts:
+        recipients = HttpRecipients(settings.services, settings.call_timeout)
+        exits.push_async_callback(recipients.close)
+    return Network(transports, words, recipients, flow.links)
+
+
+def _nats(service: Service, settings: Settings) -> NatsTransport:
+    url = _needed(settings.nats_url, "STAGEPOST_NATS_URL")
+    return NatsTransport(url.get_secret_value(), service.name)
+
+
+def _needed(value: T | None, name: str) -> T:
+    if value is None:
+        raise BadSettings(f"cannot start: links of this service need {name}")
+    return value

@@ -1,0 +1,33 @@
+-- Which flow a store belongs to.
+
+-- name: keep
+-- The first to ask decides; all get what is kept.
+WITH first AS (
+  INSERT INTO flow (style, transports) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING style, transports)
+SELECT style, transports FROM first UNION ALL SELECT style, transports FROM flow
+
+-- name: kept
+-- None where nothing was ever started on it.
+SELECT style, transports FROM flow
+
+-- name: change
+-- By the owner of the table, once all work is done.
+INSERT INTO flow (style, transports) VALUES ($1, $2)
+ON CONFLICT (one) DO UPDATE SET style = EXCLUDED.style, transports = EXCLUDED.transports
+
+-- name: waiting
+-- What a service has yet to do by itself.
+SELECT (SELECT count(*) FROM calls) AS calls, (SELECT count(*) FROM timers) AS timers,
+       (SELECT count(*) FROM dead_letters WHERE state NOT IN ('done', 'discarded')) AS dead_letters
+
+-- name: told
+-- Messages of these types behind a reader's cursor; to commands and events the same.
+SELECT message_id FROM outbox WHERE type = ANY ($1::text[]) AND position > $2 AND channel = 'broker'
+
+-- name: reached
+-- How far a reader has come with a source.
+SELECT coalesce(max(position), 0) FROM cursors WHERE reader = 'consumer' AND source = $1
+
+-- name: unheard
+-- How many of these the reader does not have.
+SELECT count(*) FROM unnest($1::uuid[]) m(id) WHERE NOT EXISTS (SELECT FROM inbox WHERE message_id = m.id)

@@ -1,0 +1,42 @@
+"""`POST /commands`: a command over HTTP, as CloudEvents say it in binary mode, and its answer."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from litestar import Response, post
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import SkipValidation
+
+from stagepost.engine.answers import Answers
+from stagepost.engine.transports.http_envelope import read_binary, write_binary
+from stagepost.engine.web.problems import RETRY, AnyRequest, Fault, Invalid
+from stagepost.messages import Kind
+
+
+def command_route(service: str) -> HTTPRouteHandler:
+    """Return the route of one service. The catalogue of messages documents it, not OpenAPI."""
+
+    @post("/commands", include_in_schema=False, status_code=HTTPStatus.OK)
+    async def take_command(
+        request: AnyRequest, answers: SkipValidation[Answers]
+    ) -> Response[bytes]:
+        """Handle a command: 200 with the answering message, 202 where there is none yet."""
+        try:
+            command = read_binary(request.headers, await request.body())
+        except (KeyError, ValueError) as error:
+            fault = Fault(place="header", pointer="", detail=f"not one of our messages: {error}")
+            raise Invalid([fault]) from None
+        if command.kind != Kind.COMMAND or command.recipient != service:
+            raise HTTPException(
+                status_code=HTTPStatus.MISDIRECTED_REQUEST,
+                detail=f"this is {service}: it takes commands to it, not a {command.kind} to"
+                f" {command.recipient}",
+            )
+        answer = await answers.answer(command)
+        if answer is None:
+            return Response(b"", status_code=HTTPStatus.ACCEPTED, headers=RETRY)
+        return Response(answer.body, headers=write_binary(answer))
+
+    return take_command
