@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -30,9 +31,11 @@ from services.demo.promises import PROMISES, Audit, Finding, connect
 from services.demo.replay import SNAPSHOTS, VIEWS, check_snapshots, check_views
 from services.demo.summary import Ending, Summary, show, summarize
 from services.demo.watch import Watch
-from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow, read_flow
+from stagepost.engine.service import Service
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.foreground import interruptible
+from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings, StagepostError
 
 DATA = Path(".stagepost/demo")
@@ -52,6 +55,8 @@ class Options(BaseSettings):
     book: Path | None = Field(default=None, validation_alias="BOOK")
     stock: Literal["listed", "unlimited"] = Field(default="listed", validation_alias="STOCK")
     pace: Literal["together", "serial"] = Field(default="together", validation_alias="PACE")
+    style: str = Field(default=ORCHESTRATED, validation_alias="STYLE")
+    transport: str | None = Field(default=None, validation_alias="TRANSPORT")
     as_json: bool = Field(default=False, validation_alias="JSON")
 
 
@@ -81,13 +86,13 @@ def read_book(options: Options) -> Book:
     return book.with_enough_stock() if options.stock == "unlimited" else book
 
 
-async def run(options: Options, book: Book) -> tuple[Summary, str]:
+async def run(options: Options, flow: Flow, book: Book) -> tuple[Summary, str]:
     """Push a book through a stack of its own; return what came of it, and what the checks saw."""
     async with (
-        Stack(DATA, fresh=True, timers=WINDOWS, say=say) as stack,
+        Stack(DATA, fresh=True, flow=flow, timers=WINDOWS, say=say) as stack,
         open_shop(stack.urls) as shop,
     ):
-        services = find_services()
+        services = flow.services
         connection = await connect(stack.audit_dsn)
         try:
             accepted: dict[str, float] = {}
@@ -96,7 +101,7 @@ async def run(options: Options, book: Book) -> tuple[Summary, str]:
             )
             audit = Audit(connection, services.values(), accepted)
             say("Checking the promises")
-            promises = await check(audit, stack, shop)
+            promises = await check(audit, services, stack, shop)
             endings = [
                 Ending(accepted_at=accepted.get(row["order_id"], started_at), **row)
                 for row in await audit.rows("endings")
@@ -127,9 +132,10 @@ async def push(
     return started_at
 
 
-async def check(audit: Audit, stack: Stack, shop: Shop) -> dict[str, Finding]:
+async def check(
+    audit: Audit, services: Mapping[str, Service], stack: Stack, shop: Shop
+) -> dict[str, Finding]:
     """Check every promise: on what is stored, and by trying."""
-    services = find_services()
     findings = {promise: await audit.check(promise) for promise in PROMISES}
     findings[VIEWS] = await check_views(audit, services.values())
     findings[SNAPSHOTS] = await check_snapshots(audit, services.values())
@@ -147,12 +153,14 @@ async def main() -> int:
     """Run the demonstration; return the exit status."""
     try:
         options = read_options()
+        flow = read_flow(options.style, options.transport)
+        flow.links.between(flow.services)  # what is wrong with them is said before anything starts
         book = read_book(options)
     except (BadSettings, northwind.BadBook) as error:
         say(f"demo: {error}")
         return BAD_OPTIONS
     try:
-        result = await interruptible(run(options, book))
+        result = await interruptible(run(options, flow, book))
     except StagepostError as error:
         say(f"demo: {error}")
         return WRONG

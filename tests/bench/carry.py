@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.ids import SystemIds
-from stagepost.engine.links import NATS, Links
+from stagepost.engine.links import Links
 from stagepost.engine.network import Network
 from stagepost.engine.relay import MAX_CHUNK, Relay
 from stagepost.engine.runtime import CONSUMER, Instance
@@ -23,6 +23,7 @@ from stagepost.engine.store import LEASE, CursorId, Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
+from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.nats import NatsTransport, ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
 from stagepost.engine.transports.nats_rules import provision, stream_config

@@ -30,7 +30,6 @@ from stagepost import (
 from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.clock import SystemClock
 from stagepost.engine.ids import SeededIds
-from stagepost.engine.links import NATS
 from stagepost.engine.network import Network
 from stagepost.engine.room import Room
 from stagepost.engine.runtime import Instance
@@ -39,6 +38,7 @@ from stagepost.engine.store import Envelope, Lease
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
+from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.errors import Conflict
 from stagepost.messages import encode

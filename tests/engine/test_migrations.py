@@ -17,7 +17,8 @@ from stagepost.engine.stack.databases import Databases
 from stagepost.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
 PLATFORM = [
-    f"00{name}.sql" for name in ("1_logs", "2_append", "3_waiting", "4_clock", "5_snapshots")
+    f"00{name}.sql"
+    for name in ("1_logs", "2_append", "3_waiting", "4_clock", "5_snapshots", "7_flow")
 ]
 _numbers = count(1)
 

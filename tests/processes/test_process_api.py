@@ -19,13 +19,13 @@ from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.database import Queries, open_pool, read_statements
 from stagepost.engine.discovery import find_services
 from stagepost.engine.ids import SystemIds
-from stagepost.engine.links import NATS
 from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
 from stagepost.engine.store import Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics
+from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.engine.web import make_app
 from stagepost.messages import Message, encode, example

@@ -21,12 +21,12 @@ from services.outside import carrier, provider
 from stagepost.engine.database import SQL, Connection, open_pool, read_statements
 from stagepost.engine.discovery import find_services
 from stagepost.engine.ids import SystemIds
-from stagepost.engine.links import NATS
 from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics
+from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.errors import CallFailed
 from stagepost.messages import Request

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decided, Decider, Loaded
 from stagepost.engine.desk import Desk
-from stagepost.engine.links import NATS
 from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
 from stagepost.engine.store import Batch, Envelope, Lease, Store
 from stagepost.engine.telemetry import Metrics
+from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports import Broker, Words
 from stagepost.engine.transports.memory import MemoryTransport
 from stagepost.engine.views import Tables

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 from rich.console import Console
@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from stagepost.engine import operate
+from stagepost.engine.styles import ORCHESTRATED, STYLES
+from stagepost.engine.transport_names import TRANSPORTS
 from stagepost.errors import BadSettings, StagepostError
 
 app = App(
@@ -33,6 +35,13 @@ Instances = Annotated[
         env_var="INSTANCES",
         validator=validators.Number(gte=1, lte=9),
     ),
+]
+Style = Annotated[
+    Literal[STYLES], Parameter(help="How the services work together.", env_var="STYLE")
+]
+Over = Annotated[
+    Literal[TRANSPORTS] | None,
+    Parameter(help="The transport of links that name none.", env_var="TRANSPORT"),
 ]
 Json = Annotated[
     bool, Parameter(name="--json", negative="", help="Print it as JSON.", env_var="JSON")
@@ -58,11 +67,18 @@ def run(service: str) -> None:
 
 
 @app.command
-def up(*, instances: Instances = 1, data: Data = operate.DATA) -> int:
+def up(
+    *,
+    style: Style = ORCHESTRATED,
+    transport: Over = None,
+    instances: Instances = 1,
+    data: Data = operate.DATA,
+) -> int:
     """Run the whole stack on this machine until Ctrl-C."""
+    from stagepost.engine.flow import read_flow
     from stagepost.engine.stack import up as run_stack
 
-    return asyncio.run(run_stack(data, instances))
+    return asyncio.run(run_stack(data, read_flow(style, transport), instances))
 
 
 @app.command

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from stagepost.engine.discovery import find_services
-from stagepost.engine.links import DEFAULT, HTTP, Links
+from stagepost.engine.links import DEFAULT, Links
 from stagepost.engine.service import Service
 from stagepost.engine.styles import ORCHESTRATED, SYNCHRONOUS
+from stagepost.engine.transport_names import HTTP
 from stagepost.errors import BadSettings
 
 FILE = Path("stagepost.toml")

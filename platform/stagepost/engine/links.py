@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from stagepost.engine.service import Service
+from stagepost.engine.transport_names import HTTP, NATS, TRANSPORTS
 from stagepost.errors import BadSettings
 from stagepost.messages import Answer, Command, Message
 
-NATS, KAFKA, HTTP = "nats", "kafka", "http"
-TRANSPORTS = (NATS, KAFKA, HTTP)
 DEFAULT = "default"
 ARROW = "->"
 

@@ -6,12 +6,13 @@ from contextlib import AsyncExitStack
 from typing import TypeVar
 
 from stagepost.engine.flow import Flow
-from stagepost.engine.links import NATS, routes_of
+from stagepost.engine.links import routes_of
 from stagepost.engine.network import Network
 from stagepost.engine.recipients import NoRecipients, Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.service import Service
 from stagepost.engine.settings import Settings
+from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports import NoWords, Transport, Words
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.errors import BadSettings

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stagepost.engine.discovery import PACKAGE
+from stagepost.engine.flow import Flow
 from stagepost.engine.stack.stack import Stack, to_stderr
 
 PARENT = "STAGEPOST_PARENT"
@@ -24,16 +25,16 @@ _LOOK = 0.5
 T = TypeVar("T")
 
 
-async def up(data: Path, instances: int) -> int:
+async def up(data: Path, flow: Flow, instances: int) -> int:
     """Run the stack until Ctrl-C, SIGTERM or SIGHUP; return the exit status."""
-    await interruptible(_run(data, instances))
+    await interruptible(_run(data, flow, instances))
     return 0
 
 
-async def _run(data: Path, instances: int) -> None:
+async def _run(data: Path, flow: Flow, instances: int) -> None:
     console = Console()
-    console.print(f"Starting the stack; its data and logs are in {data}")
-    async with Stack(data, instances=instances) as stack:
+    console.print(f"Starting the stack ({flow}); its data and logs are in {data}")
+    async with Stack(data, flow=flow, instances=instances) as stack:
         await _seed(stack)
         console.print(
             _overview(stack), "Ready; a service describes its calls under /docs. Ctrl-C ends all."

@@ -20,7 +20,7 @@ import aiohttp
 
 from stagepost.engine.discovery import find_worlds
 from stagepost.engine.flow import Flow
-from stagepost.engine.links import NATS, routes_of
+from stagepost.engine.links import routes_of
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
@@ -29,6 +29,7 @@ from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Program, Supervisor
 from stagepost.engine.stack.rolling import serves
+from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
 from stagepost.errors import StagepostError, TransportUnavailable
 

@@ -13,8 +13,9 @@ from typing import Any
 import nats
 from nats.errors import Error as NatsError
 
-from stagepost.engine.links import NATS, Links, routes_of
+from stagepost.engine.links import Links, routes_of
 from stagepost.engine.service import Service
+from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.nats import ask
 from stagepost.engine.transports.nats_envelope import words_of
 from stagepost.errors import TransportUnavailable

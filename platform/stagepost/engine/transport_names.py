@@ -1,0 +1,12 @@
+"""The transports that a link can have, by the names that settings give them."""
+
+NATS = "nats"
+"""Over the broker NATS JetStream."""
+
+KAFKA = "kafka"
+"""Over the broker Kafka."""
+
+HTTP = "http"
+"""Straight: commands as a POST to the recipient, events from the source's feed."""
+
+TRANSPORTS = (NATS, KAFKA, HTTP)
