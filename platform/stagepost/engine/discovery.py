@@ -11,6 +11,7 @@ from typing import Any
 
 from stagepost.engine.service import Service
 from stagepost.engine.settings import Settings
+from stagepost.engine.styles import ORCHESTRATED, STYLES
 from stagepost.errors import BadSettings
 
 PACKAGE = "services"
@@ -18,13 +19,19 @@ PACKAGE = "services"
 Serve = Callable[[Settings], Awaitable[None]]
 
 
-def find_services() -> dict[str, Service]:
-    """Return the services by name, in the order of their ports. A new one joins by being there."""
-    found = [
-        app.service
-        for app in _apps().values()
-        if isinstance(getattr(app, "service", None), Service)
-    ]
+def find_services(style: str = ORCHESTRATED) -> dict[str, Service]:
+    """Return the services by name, in the order of their ports. A new one joins by being there.
+
+    An `app` has a `service`, and where it is another in some style, that under the style's name:
+    None where nobody needs it.
+
+    Raises:
+        BadSettings: there is no such style.
+    """
+    if style not in STYLES:
+        raise BadSettings(f"there is no style {style!r}; there are: {', '.join(STYLES)}")
+    variants = [getattr(app, style, getattr(app, "service", None)) for app in _apps().values()]
+    found = [service for service in variants if isinstance(service, Service)]
     return {service.name: service for service in sorted(found, key=lambda service: service.port)}
 
 
