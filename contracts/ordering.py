@@ -7,6 +7,9 @@ from pydantic import Field
 from contracts.values import Address, Amount, Currency, CustomerId, Lines, OrderId, Reason, Token
 from stagepost.messages import Answer, Command, Event
 
+BY_CUSTOMER = "cancelled by the customer"
+"""The reason of whoever refuses because of an `OrderCancellationRequested`."""
+
 
 class OrderPlaced(Event):
     """A customer ordered; whoever owns the outcome of orders goes on from here."""
@@ -58,3 +61,8 @@ class OrderRejected(Answer, to=RejectOrder):
     order_id: OrderId
     customer_id: CustomerId
     reason: Reason
+
+
+def of_order(order_id: str) -> dict[str, str]:
+    """Return what an answer carries that no command asked for: it is ordering's, about an order."""
+    return {"caller": OrderPlaced.OWNER, "reference": order_id, "order_id": order_id}

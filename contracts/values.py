@@ -33,6 +33,11 @@ Address = Annotated[
 Reason = Annotated[Text, Field(examples=["out of stock"], description="Why, for a person.")]
 
 
+def because(what: str, said: str) -> Reason:
+    """Say what was refused, in the 200 characters that a reason can have."""
+    return f"{what}: {said}"[:200]
+
+
 class Line(BaseModel):
     """So many of one thing."""
 

@@ -26,3 +26,7 @@ service = Service(
     ),
     routes=ROUTES,
 )
+
+choreographed = None
+"""Where the others react to each other nobody owns the outcome: nobody knows where an order stands,
+waits for its undo, minds its service level or can have it asked again or given up."""

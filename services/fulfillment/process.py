@@ -8,7 +8,7 @@ parcel leaves is undone, and only then is the order rejected: a rejected order h
 from __future__ import annotations
 
 from contracts import fulfillment, inventory, ordering, payments, shipping
-from contracts.values import OrderId
+from contracts.values import OrderId, because
 from services.fulfillment.commands import (
     CALLER,
     confirm_order,
@@ -42,7 +42,6 @@ from services.fulfillment.states import (
 from stagepost.messages import Message, Request, Timer
 from stagepost.process import Process, Reaction, State, ignore, move, stay
 
-BY_CUSTOMER = "cancelled by the customer"
 BY_OPERATOR = "cancelled by the operator"
 
 
@@ -122,11 +121,11 @@ def react(state: State, message: Message) -> Reaction[State]:
 
         # Somebody cancels: until the carrier is asked that is the end; then its answer decides.
         case Recallable(order), ordering.OrderCancellationRequested():
-            return undo(order, BY_CUSTOMER)
+            return undo(order, ordering.BY_CUSTOMER)
         case Recallable(order), Cancel():
             return undo(order, BY_OPERATOR)
         case Shipping(order), ordering.OrderCancellationRequested():
-            return move(ShippingCancelled(order=order, reason=BY_CUSTOMER))
+            return move(ShippingCancelled(order=order, reason=ordering.BY_CUSTOMER))
         case Shipping(order), Cancel():
             return move(ShippingCancelled(order=order, reason=BY_OPERATOR))
         case ShippingCancelled(order), shipping.GoodsShipped():
@@ -187,11 +186,6 @@ def reject(order: ordering.OrderPlaced, reason: str) -> Reaction[State]:
 
 def overdue(order: ordering.OrderPlaced, state: State) -> fulfillment.FulfillmentOverdue:
     return fulfillment.FulfillmentOverdue(order_id=order.order_id, state=type(state).__name__)
-
-
-def because(what: str, said: str) -> str:
-    """Say what was refused, in the 200 characters that a reason can have."""
-    return f"{what}: {said}"[:200]
 
 
 order_fulfillment = Process[State](

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from contracts import inventory
+from services.inventory import choreography
 from services.inventory.api import ROUTES
 from services.inventory.handlers import HANDLERS
 from services.inventory.views import VIEWS
@@ -25,4 +27,10 @@ service = Service(
         inventory.StockReleased,
     ),
     routes=ROUTES,
+)
+
+choreographed = replace(
+    service,
+    handlers=choreography.HANDLERS,
+    sends=(inventory.GoodsFetched, inventory.StockRejected, inventory.StockReleased),
 )

@@ -57,21 +57,9 @@ def reserve_stock(command: inventory.ReserveStock, load: Load) -> Decision:
     """Hold all of the goods, or none; a repetition only hears again what was decided."""
     reservation = load.one(Reservation, Reservation.stream(command.caller, command.reference))
     if reservation is not None:
-        return Decision(sends=(_outcome(reservation),))
-    lines = _by_sku(command.lines)
-    items = load.many(StockItem, [StockItem.stream(line.sku) for line in lines])
-    for line, item in zip(lines, items, strict=True):
-        if item is None:
-            return _reject(command, lines, UNKNOWN_SKU, line.sku)
-        if item.on_hand < line.quantity:
-            return _reject(command, lines, OUT_OF_STOCK, line.sku)
-    reservation = Reservation(
-        caller=command.caller, reference=command.reference, order_id=command.order_id, lines=lines
-    )
-    held = [item for item in items if item is not None]
-    for line, item in zip(lines, held, strict=True):
-        item.reserve(holder=reservation.holder, quantity=line.quantity)
-    return Decision((reservation, *held), (_outcome(reservation),))
+        return Decision(sends=(outcome(reservation),))
+    reservation, items = hold(command, load)
+    return Decision((reservation, *items), (outcome(reservation),))
 
 
 def fetch_goods(command: inventory.FetchGoods, load: Load) -> Decision:
@@ -81,9 +69,7 @@ def fetch_goods(command: inventory.FetchGoods, load: Load) -> Decision:
     match reservation:
         case Reservation(status=Status.RESERVED):
             items = _items_of(reservation, load)
-            for units, item in zip(reservation.lines, items, strict=True):
-                item.fetch(holder=reservation.holder, quantity=units.quantity)
-            reservation.fetch()
+            take(reservation, items)
             return Decision((reservation, *items), (fetched,))
         case Reservation(status=Status.FETCHED):
             return Decision(sends=(fetched,))
@@ -111,6 +97,42 @@ def release_stock(command: inventory.ReleaseStock, load: Load) -> Decision:
             return Decision(sends=(released,))
 
 
+def hold(command: inventory.ReserveStock, load: Load) -> tuple[Reservation, list[StockItem]]:
+    """Make a reservation and hold its goods; or a rejected one, which holds none."""
+    lines = _by_sku(command.lines)
+    items = load.many(StockItem, [StockItem.stream(line.sku) for line in lines])
+    for line, item in zip(lines, items, strict=True):
+        if item is None:
+            return _reject(command, lines, UNKNOWN_SKU, line.sku), []
+        if item.on_hand < line.quantity:
+            return _reject(command, lines, OUT_OF_STOCK, line.sku), []
+    reservation = Reservation(
+        caller=command.caller, reference=command.reference, order_id=command.order_id, lines=lines
+    )
+    held = [item for item in items if item is not None]
+    for line, item in zip(lines, held, strict=True):
+        item.reserve(holder=reservation.holder, quantity=line.quantity)
+    return reservation, held
+
+
+def take(reservation: Reservation, items: Iterable[StockItem]) -> None:
+    """Take what is held off the shelf."""
+    for units, item in zip(reservation.lines, items, strict=True):
+        item.fetch(holder=reservation.holder, quantity=units.quantity)
+    reservation.fetch()
+
+
+def outcome(reservation: Reservation) -> Answer:
+    """Return the answer to ReserveStock."""
+    match reservation.status:
+        case Status.RESERVED | Status.FETCHED:
+            return inventory.StockReserved(**_address(reservation))
+        case Status.REJECTED:
+            return inventory.StockRejected(**_address(reservation), reason=reservation.reason)
+        case Status.RELEASED | Status.BARRED:
+            return inventory.StockRejected(**_address(reservation), reason=RELEASED_BEFORE)
+
+
 def _by_sku(lines: Iterable[Line]) -> tuple[Units, ...]:
     """Sum the lines of each SKU."""
     units: Counter[str] = Counter()
@@ -121,20 +143,8 @@ def _by_sku(lines: Iterable[Line]) -> tuple[Units, ...]:
 
 def _reject(
     command: inventory.ReserveStock, lines: tuple[Units, ...], reason: str, sku: str
-) -> Decision:
-    rejected = Reservation.reject(**_address(command), lines=lines, reason=reason, sku=sku)
-    return Decision((rejected,), (_outcome(rejected),))
-
-
-def _outcome(reservation: Reservation) -> Answer:
-    """Return the answer to ReserveStock."""
-    match reservation.status:
-        case Status.RESERVED | Status.FETCHED:
-            return inventory.StockReserved(**_address(reservation))
-        case Status.REJECTED:
-            return inventory.StockRejected(**_address(reservation), reason=reservation.reason)
-        case Status.RELEASED | Status.BARRED:
-            return inventory.StockRejected(**_address(reservation), reason=RELEASED_BEFORE)
+) -> Reservation:
+    return Reservation.reject(**_address(command), lines=lines, reason=reason, sku=sku)
 
 
 def _items_of(reservation: Reservation, load: Load) -> list[StockItem]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from contracts import ordering
+from services.ordering import choreography
 from services.ordering.api import ROUTES
 from services.ordering.handlers import HANDLERS
 from services.ordering.views import VIEWS
@@ -25,3 +27,5 @@ service = Service(
     ),
     routes=ROUTES,
 )
+
+choreographed = replace(service, handlers=choreography.HANDLERS)

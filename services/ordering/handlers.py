@@ -67,7 +67,7 @@ def request_cancellation(request: RequestCancellation, load: Load) -> Decision:
 
 def confirm_order(command: ordering.ConfirmOrder, load: Load) -> Decision:
     """End the order well, unless it has ended."""
-    order = _order_of(command, load)
+    order = order_of(command, load)
     if order.status is not Status.PLACED:
         return Decision(sends=(_end(order, command),))
     # A wish that crossed this command on its way came too late as well.
@@ -78,11 +78,23 @@ def confirm_order(command: ordering.ConfirmOrder, load: Load) -> Decision:
 
 def reject_order(command: ordering.RejectOrder, load: Load) -> Decision:
     """End the order badly, unless it has ended."""
-    order = _order_of(command, load)
+    order = order_of(command, load)
     if order.status is not Status.PLACED:
         return Decision(sends=(_end(order, command),))
     order.reject(reason=command.reason)
     return Decision((order,), (_end(order, command),))
+
+
+def order_of(message: Message, load: Load) -> Order:
+    """Return the order that a message is about.
+
+    Raises:
+        BadMessage: it was never placed.
+    """
+    order = load.one(Order, Order.stream(message.key))
+    if order is None:
+        raise BadMessage(f"{message.TYPE} names order {message.key!r}, which was never placed")
+    return order
 
 
 def _placed_before(order: Order, request: PlaceOrder) -> Decision:
@@ -93,13 +105,6 @@ def _placed_before(order: Order, request: PlaceOrder) -> Decision:
             pointer="/order_id",
         )
     return Decision(answer=OrderAccepted(order_id=order.order_id))
-
-
-def _order_of(command: ordering.ConfirmOrder | ordering.RejectOrder, load: Load) -> Order:
-    order = load.one(Order, Order.stream(command.order_id))
-    if order is None:
-        raise BadMessage(f"{command.TYPE} names order {command.order_id!r}, which was never placed")
-    return order
 
 
 def _end(order: Order, command: ordering.ConfirmOrder | ordering.RejectOrder) -> Answer:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from contracts import payments
+from services.payments import choreography
 from services.payments.api import ROUTES
 from services.payments.handlers import HANDLERS
 from services.payments.views import VIEWS
@@ -21,3 +23,5 @@ service = Service(
     calls=("provider",),
     routes=ROUTES,
 )
+
+choreographed = replace(service, handlers=choreography.HANDLERS)

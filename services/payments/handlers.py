@@ -62,9 +62,9 @@ def refund_payment(command: payments.RefundPayment, load: Load) -> Decision:
             )
             return Decision((payment,), (_refunded(payment),))
         case Payment(status=Status.REQUESTED):
-            return _ask_back(payment, _declined(payment, REFUNDED_BEFORE))
+            return call_off(payment, REFUNDED_BEFORE)
         case Payment(status=Status.RECEIVED):
-            return _ask_back(payment)
+            return ask_back(payment)
         case Payment(status=Status.REFUNDING):
             return Decision()
         case _:
@@ -97,7 +97,13 @@ def _outcome(payment: Payment) -> tuple[Answer, ...]:
             return (_declined(payment, REFUNDED_BEFORE),)
 
 
-def _ask_back(payment: Payment, *answers: Answer) -> Decision:
+def call_off(payment: Payment, reason: str) -> Decision:
+    """Decline what the provider has not decided; its charge becomes void."""
+    return ask_back(payment, _declined(payment, reason))
+
+
+def ask_back(payment: Payment, *answers: Answer) -> Decision:
+    """Have the provider give back what was taken, or may have been."""
     owed = (payment.amount,) if payment.status is Status.RECEIVED else (0, payment.amount)
     payment.request_refund()
     refund = provider.Refund(order_id=payment.order_id, reference=_at_provider(payment), owed=owed)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from contracts import shipping
+from services.shipping import choreography
 from services.shipping.api import ROUTES
 from services.shipping.handlers import HANDLERS
 from services.shipping.views import VIEWS
@@ -21,3 +23,5 @@ service = Service(
     calls=("carrier",),
     routes=ROUTES,
 )
+
+choreographed = replace(service, handlers=choreography.HANDLERS)

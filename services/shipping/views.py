@@ -27,7 +27,7 @@ class ParcelRow(Row):
 
 
 def key_of(happened: DomainEvent) -> str | None:
-    return str(happened.originator_id)
+    return str(happened.originator_id) if happened.TOPIC.startswith(Parcel.TOPIC) else None
 
 
 def fold(row: ParcelRow | None, recorded: Recorded) -> ParcelRow:

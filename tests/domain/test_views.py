@@ -11,22 +11,22 @@ import pytest
 
 from contracts import inventory, ordering, payments, shipping
 from contracts.values import Line
-from services.inventory.app import service as inventory_service
+from services.inventory import app as inventory_app
 from services.inventory.requests import DeclareSku, ReceiveStock
 from services.ordering.app import service as ordering_service
 from services.ordering.order import OrderLine
 from services.ordering.requests import PlaceOrder, RequestCancellation
 from services.payments import provider
 from services.payments.app import service as payments_service
+from services.shipping import app as shipping_app
 from services.shipping import carrier
-from services.shipping.app import service as shipping_service
 from stagepost.aggregate import DomainEvent
 from stagepost.engine.service import Service
-from stagepost.messages import Message
+from stagepost.messages import Message, example
 from stagepost.testing import given
 from stagepost.view import Recorded, Row, View
 
-SERVICES = (ordering_service, payments_service, inventory_service, shipping_service)
+SERVICES = (ordering_service, payments_service, inventory_app.service, shipping_app.service)
 VIEWS = [(service, view) for service in SERVICES for view in service.views]
 
 ASKED = {"caller": "fulfillment", "reference": "10248", "order_id": "10248"}
@@ -167,7 +167,7 @@ release = inventory.ReleaseStock(**ASKED)
 def test_stock_shows_where_the_units_are(
     history: Sequence[Message], expected: tuple[int, ...]
 ) -> None:
-    (row,) = shown(inventory_service, *history)["stock"]
+    (row,) = shown(inventory_app.service, *history)["stock"]
 
     assert said(row, "received", "on_hand", "reserved", "gone") == expected
 
@@ -185,7 +185,7 @@ def test_stock_shows_where_the_units_are(
 def test_reservations_show_what_is_held(
     history: Sequence[Message], status: str, reason: str | None, units: int
 ) -> None:
-    (row,) = shown(inventory_service, *history)["reservations"]
+    (row,) = shown(inventory_app.service, *history)["reservations"]
 
     assert said(row, "id", "order_id") == ("fulfillment/10248", "10248")
     assert said(row, "status", "reason") == (status, reason)
@@ -215,10 +215,22 @@ turned_down = carrier.Dispatched(call=dispatch, accepted=False, reason="no such 
 def test_parcels_show_whether_they_left(
     history: Sequence[Message], expected: tuple[object, ...]
 ) -> None:
-    (row,) = shown(shipping_service, *history)["parcels"]
+    (row,) = shown(shipping_app.service, *history)["parcels"]
 
     assert said(row, "id", "order_id", "units") == ("fulfillment/10248", "10248", 4)
     assert said(row, "status", "tracking", "reason") == expected
+
+
+def test_what_was_only_heard_of_an_order_is_shown_nowhere() -> None:
+    ours = ordering.of_order("10248")
+    placed = example(ordering.OrderPlaced, order_id="10248")
+    paid = payments.PaymentReceived(**ours, amount=2598, currency="EUR")
+    fetched = inventory.GoodsFetched(**ours)
+
+    assert shown(inventory_app.choreographed, paid)["reservations"] == []
+    assert shown(shipping_app.choreographed, placed)["parcels"] == []
+    (row,) = shown(shipping_app.choreographed, placed, fetched)["parcels"]
+    assert said(row, "id", "order_id", "status") == ("ordering/10248", "10248", "requested")
 
 
 @pytest.mark.parametrize(("service", "view"), VIEWS, ids=[view.name for _, view in VIEWS])

@@ -1,34 +1,38 @@
 """A process together with everybody it talks to, as one system that can be walked to its end.
 
-The participants are the services' own handlers. The payment provider and the carrier are models
-that may do whatever is possible: charge and never say so, decline, answer late, refuse. Between
-the process and each service are two channels, first in, first out; whatever stands at the head of
-one may be handled now or later. So a joint state is a tuple of small integers, and all of them
-can be visited.
+Between the process and each service (see `parties.py`) are two channels, first in, first out;
+whatever stands at the head of one may be handled now or later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from services.fulfillment.process import Cancel, Retry
 from services.inventory.handlers import HANDLERS as INVENTORY
 from services.ordering.handlers import HANDLERS as ORDERING
 from services.ordering.requests import RequestCancellation
-from services.payments import provider
 from services.payments.handlers import HANDLERS as PAYMENTS
-from services.shipping import carrier
 from services.shipping.handlers import HANDLERS as SHIPPING
 from stagepost.aggregate import Aggregate
-from stagepost.errors import Refused
 from stagepost.handler import Handler
 from stagepost.messages import Answer, Call, Command, Message, Timer
 from stagepost.process import Process, State
 from stagepost.testing import GivenHandlers
+from tests.processes.parties import (
+    ORDER_ID,
+    Known,
+    Numbers,
+    Outside,
+    Service,
+    Step,
+    called,
+    carrier_steps,
+    provider_steps,
+)
 
-T = TypeVar("T")
 A = TypeVar("A", bound=Aggregate)
 
 SERVICES: Mapping[str, Mapping[type[Message], Handler]] = {
@@ -38,29 +42,7 @@ SERVICES: Mapping[str, Mapping[type[Message], Handler]] = {
     "shipping": SHIPPING,
 }
 NAMES = tuple(SERVICES)
-ORDER_ID = "10248"
 Channels: TypeAlias = tuple[tuple[int, ...], ...]
-Known: TypeAlias = tuple[int, tuple[Message, ...]]
-"""What follows from a message, found out once: what is known or where one stands; what is sent."""
-
-
-class Numbers(Generic[T]):
-    """Gives each value a small number, so that joint states are cheap to compare and to keep."""
-
-    def __init__(self) -> None:
-        self._values: list[T] = []
-        self._numbers: dict[Any, int] = {}
-
-    def of(self, value: T, identity: object = None) -> int:
-        """Return the number of a value; values of equal identity have one number."""
-        name = value if identity is None else identity
-        number = self._numbers.setdefault(name, len(self._values))
-        if number == len(self._values):
-            self._values.append(value)
-        return number
-
-    def __getitem__(self, number: int) -> T:
-        return self._values[number]
 
 
 class Budget(NamedTuple):
@@ -70,21 +52,6 @@ class Budget(NamedTuple):
     retries: int = 0
     repeats: int = 0
     losses: int = 0
-
-
-class Outside(NamedTuple):
-    """The world outside: what it is being asked, what it has taken and carried away.
-
-    A `stray` charge is one that payments gave up, and that may still reach the provider.
-    """
-
-    charge: provider.Charge | None = None
-    stray: provider.Charge | None = None
-    refund: provider.Refund | None = None
-    charged: int = 0
-    barred: bool = False
-    dispatch: carrier.Dispatch | None = None
-    parcels: int = 0
 
 
 class World(NamedTuple):
@@ -97,28 +64,6 @@ class World(NamedTuple):
     to_process: Channels
     outside: int
     budget: Budget
-
-
-@dataclass
-class Service:
-    """A service's handlers, and all that it can come to know."""
-
-    handlers: Mapping[type[Message], Handler]
-    minds: Numbers[GivenHandlers] = field(default_factory=Numbers)
-
-    def hear(self, mind: int, message: Message) -> tuple[int, tuple[Message, ...]]:
-        """Return what the service knows after a message, and what it sends."""
-        before = self.minds[mind].streams
-        after = GivenHandlers(self.handlers, {name: list(log) for name, log in before.items()})
-        try:
-            sent = after.when(message).sent
-        except Refused:
-            return mind, ()
-        return self.number(after), sent
-
-    def number(self, known: GivenHandlers) -> int:
-        streams = {name: tuple(log) for name, log in known.streams.items() if log}
-        return self.minds.of(known, frozenset(streams.items()))
 
 
 @dataclass
@@ -159,8 +104,9 @@ class System:
         yield from self._commands(world)
         yield from self._answers(world)
         yield from self._timers(world)
-        yield from self._provider(world)
-        yield from self._carrier(world)
+        now = self.outsides[world.outside]
+        yield from self._told(world, "payments", provider_steps(now))
+        yield from self._told(world, "shipping", carrier_steps(now))
         yield from self._people(world)
 
     def is_done(self, world: World) -> bool:
@@ -194,34 +140,13 @@ class System:
         for timer in world.timers:
             yield self._react(world._replace(timers=world.timers - {timer}), timer)
 
-    def _provider(self, world: World) -> Iterator[World]:
-        """Charge and say so, charge and not say so yet, decline; refund, and charge no more."""
-        now = self.outsides[world.outside]
-        if now.stray:
-            charged = now.charged if now.barred else now.stray.amount
-            yield self._outside(world, now._replace(stray=None, charged=charged))
-        if now.charge and not now.barred:
-            taken = now._replace(charged=now.charge.amount)
-            yield self._outside(world, taken)
-            told = provider.Charged(call=now.charge, accepted=True, charge_id="ch-1")
-            yield self._call_back(world, taken._replace(charge=None), "payments", told)
-        if now.charge and not now.charged:
-            told = provider.Charged(call=now.charge, accepted=False, reason="no funds")
-            yield self._call_back(world, now._replace(charge=None), "payments", told)
-        if now.refund:
-            given_back = provider.Refunded(call=now.refund, amount=now.charged)
-            after = now._replace(refund=None, charged=0, barred=True)
-            yield self._call_back(world, after, "payments", given_back)
-
-    def _carrier(self, world: World) -> Iterator[World]:
-        now = self.outsides[world.outside]
-        if now.dispatch:
-            idle = now._replace(dispatch=None)
-            took = carrier.Dispatched(call=now.dispatch, accepted=True, tracking="trk-1")
-            refused = carrier.Dispatched(call=now.dispatch, accepted=False, reason="refused")
-            gone = idle._replace(parcels=now.parcels + 1)
-            yield self._call_back(world, gone, "shipping", took)
-            yield self._call_back(world, idle, "shipping", refused)
+    def _told(self, world: World, service: str, steps: Iterator[Step]) -> Iterator[World]:
+        """Let the world outside do something, and perhaps tell a service."""
+        for after, told in steps:
+            following = world._replace(outside=self.outsides.of(after))
+            if told is not None:
+                following = self._tell(following, service, self.messages.of(told))
+            yield following
 
     def _people(self, world: World) -> Iterator[World]:
         """Let the customer or the operator cancel, or the operator have it all asked again."""
@@ -269,7 +194,7 @@ class System:
         outside, channels = world.outside, world.to_process
         for send in sends:
             if isinstance(send, Call):
-                outside = self.outsides.of(_called(self.outsides[outside], send))
+                outside = self.outsides.of(called(self.outsides[outside], send))
             else:
                 channels = _with(channels, service, self.messages.of(send))
         minds = (*world.minds[:place], mind, *world.minds[place + 1 :])
@@ -279,25 +204,6 @@ class System:
         known = self.services[service].hear(mind, self.messages[message])
         self.decisions[service, mind, message] = known
         return known
-
-    def _call_back(self, world: World, after: Outside, service: str, told: Message) -> World:
-        return self._tell(self._outside(world, after), service, self.messages.of(told))
-
-    def _outside(self, world: World, after: Outside) -> World:
-        return world._replace(outside=self.outsides.of(after))
-
-
-def _called(outside: Outside, call: Call) -> Outside:
-    """Make a call. A refund makes the charge void, which may be on its way all the same."""
-    match call:
-        case provider.Charge():
-            return outside._replace(charge=call)
-        case provider.Refund():
-            return outside._replace(refund=call, charge=None, stray=outside.charge)
-        case carrier.Dispatch():
-            return outside._replace(dispatch=call)
-        case _:
-            raise AssertionError(call)
 
 
 def _perhaps_again(world: World, rest: World) -> Iterator[World]:

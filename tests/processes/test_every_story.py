@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import TypeAlias, TypedDict
 
 import pytest
@@ -36,27 +35,22 @@ from services.fulfillment.states import (
     UndoingBoth,
     UndoingStock,
 )
-from services.inventory.requests import DeclareSku, ReceiveStock
 from services.inventory.stock import StockItem
-from services.ordering.order import Cancellation, Order, OrderLine, Status
-from services.ordering.requests import PlaceOrder
+from services.ordering.order import Cancellation, Order, Status
 from stagepost.messages import Message
 from stagepost.process import Process, Reaction, State, ignore, stay
-from tests.processes.joint import ORDER_ID, Budget, System, World
+from tests.processes.joint import Budget, System, World
+from tests.processes.parties import (
+    AMOUNT,
+    ENOUGH,
+    ORDER,
+    ORDER_ID,
+    TOO_LITTLE,
+    visit,
+)
 
 NOTHING_SPECIAL = Budget()
 EVERYTHING = Budget(cancels=1, retries=1, repeats=1)
-AMOUNT = 2598
-ORDER = PlaceOrder(
-    order_id=ORDER_ID,
-    customer_id="VINET",
-    lines=(OrderLine(sku="red-chair", quantity=2, unit_price=Decimal(1299)),),
-    currency="EUR",
-    payment_token="tok_ok",
-    ship_to="1 Station Road, Reims",
-)
-ENOUGH = (DeclareSku(sku="red-chair"), ReceiveStock(sku="red-chair", quantity=2))
-TOO_LITTLE = (DeclareSku(sku="red-chair"), ReceiveStock(sku="red-chair", quantity=1))
 
 
 @dataclass(frozen=True)
@@ -91,17 +85,8 @@ def explore(
 ) -> Explored:
     """Visit every joint state there is, breadth first, with enough stock and with too little."""
     system = System(process, lost)
-    worlds = [system.start(ORDER, stock, budget) for stock in (ENOUGH, TOO_LITTLE)]
-    numbers = {world: number for number, world in enumerate(worlds)}
-    before: list[list[int]] = [[] for _ in worlds]
-    for number, world in enumerate(worlds):  # grows as we go
-        for following in system.steps(world):
-            known = numbers.setdefault(following, len(worlds))
-            if known == len(worlds):
-                worlds.append(following)
-                before.append([])
-            before[known].append(number)
-    return Explored(system, worlds, before)
+    starts = [system.start(ORDER, stock, budget) for stock in (ENOUGH, TOO_LITTLE)]
+    return Explored(system, *visit(starts, system.steps))
 
 
 def faults(explored: Explored) -> set[str]:

@@ -1,7 +1,8 @@
 """`make simulate`: seeds, every single fault at every call of an order, or the planted bugs.
 
 SEEDS=1000 fresh seeds; SEED=n repeats one, with all that it drew; BUGS=1 plants bugs and looks for
-them; JSON=1 writes one JSON object to standard output and nothing else.
+them; STYLE=choreographed runs the services in that style; JSON=1 writes one JSON object to standard
+output and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from random import SystemRandom
 from typing import Any, TypeVar
 
 from tests.simulation.bugs import BUGS, Bug, Found, hunt
-from tests.simulation.plan import make_plan
+from tests.simulation.plan import STYLE, make_plan
 from tests.simulation.run import Result, run_seed, workers
 from tests.simulation.single import PATHS, Case, cases
 from tests.simulation.summary import Summary
@@ -28,7 +29,7 @@ B = TypeVar("B")
 PROGRESS = 100
 """Seeds between two words about how far it is."""
 
-REPEAT = "make simulate SEED={}"
+REPEAT = f"make simulate STYLE={STYLE} SEED={{}}"
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from tests.simulation import web
-from tests.simulation.plan import Order
+from tests.simulation.plan import SERVICES, Order
 from tests.simulation.web import Reply
 from tests.simulation.world import World
 
@@ -62,11 +62,11 @@ class Clients:
             path = f"/orders/{order.name}/cancellation"
             await self._until_told("ordering", "POST", path, expect=(404,))
         order_id = await self._place(order)
-        if order.cancel_after is not None:
-            await asyncio.sleep(order.cancel_after)
+        if (seconds := _patience(order)) is not None:
+            await asyncio.sleep(seconds)
             path = f"/orders/{order_id}/cancellation"
             await self._until_told("ordering", "POST", path, expect=(202, 409))
-        if order.operator is not None:
+        if order.operator is not None and "fulfillment" in SERVICES:
             action, after = order.operator
             await asyncio.sleep(after)
             path = f"/processes/{order_id}/{action}"
@@ -124,3 +124,9 @@ class Clients:
         if reply.status not in expect:
             world.broken.append(f"10 {method} {path} was answered with {reply.status} {reply.body}")
         return reply
+
+
+def _patience(order: Order) -> float | None:
+    """Return after how long a customer cancels: where nobody minds a deadline, they have to."""
+    waits_for_ever = order.token == "tok_down" and "fulfillment" not in SERVICES
+    return 3.0 if waits_for_ever and order.cancel_after is None else order.cancel_after

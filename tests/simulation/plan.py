@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
 from stagepost.engine.discovery import find_services
+from stagepost.engine.styles import ORCHESTRATED
 
-SHOP = find_services()
+STYLE = os.environ.get("STYLE") or ORCHESTRATED
+SHOP = find_services(STYLE)
 SERVICES = tuple(SHOP)
+OWNER = "fulfillment" if "fulfillment" in SHOP else "ordering"
+"""In whose name money is taken and goods are sent."""
 SKUS = ("red-chair", "desk-lamp", "rare-mirror")
 SET_BACK_SHARE = 0.1
 """How many of the seeds set a database back; of those not every promise can hold."""
@@ -50,6 +55,9 @@ class Blow(StrEnum):
 
 
 _OF_SERVICES = (Blow.SERVICE_CRASH, Blow.STORE_DOWN, Blow.CLOCK)
+
+_OFTEN = [name for name in SERVICES if name == "fulfillment"] * 2
+"""Whose database is set back more often than others."""
 
 _RARE = {Fault.GARBLE: 10}
 """What few calls can suffer is drawn more often."""
@@ -171,7 +179,7 @@ def _set_back(rng: Random) -> Strike:
 
     Ordering is spared: what a customer was told would be gone with it.
     """
-    service = rng.choice(("payments", "inventory", "shipping", *("fulfillment",) * 3))
+    service = rng.choice([name for name in (*SERVICES, *_OFTEN) if name != "ordering"])
     at = rng.uniform(1, 5)
     return Strike(at, Blow.SET_BACK, 1.0, service, strength=rng.uniform(0.2, at))
 

@@ -14,7 +14,7 @@ from stagepost.aggregate import Aggregate
 from stagepost.engine.decisions import fold
 from stagepost.engine.store import Stream
 from tests.simulation.evidence import Evidence, Records, answers_to, readers_of
-from tests.simulation.plan import SHOP
+from tests.simulation.plan import OWNER, SHOP
 
 Check = Callable[[Evidence], Iterator[str]]
 
@@ -132,7 +132,7 @@ def money_agrees(seen: Evidence) -> Iterator[str]:
         held[row["reference"]] += row["amount"]
     for order_id, placed in seen.placed.items():
         due = placed["amount"] if seen.confirmed(order_id) else 0
-        if (kept := held.pop(f"fulfillment/{order_id}", 0)) != due:
+        if (kept := held.pop(f"{OWNER}/{order_id}", 0)) != due:
             yield f"5 the provider keeps {kept} for order {order_id}, it should be {due}"
     yield from (f"5 {who} was charged {kept} for no order" for who, kept in held.items() if kept)
     confirmed = sum(p["amount"] for order_id, p in seen.placed.items() if seen.confirmed(order_id))

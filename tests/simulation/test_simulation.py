@@ -18,6 +18,7 @@ from tests.simulation.summary import Summary
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 200
+SEEDS_OF_A_CHAIN = 60
 SINGLES = 150
 """Single faults of each path, drawn afresh; `make simulate` tries every one of them."""
 
@@ -36,6 +37,27 @@ def test_fresh_seeds_keep_every_promise() -> None:
                 )
     assert not failures, "\n".join(failures)
     assert summary.never_fired() == []
+
+
+def test_fresh_seeds_keep_every_promise_where_nobody_commands() -> None:
+    base = SystemRandom().randrange(10**9)
+    sys.stdout.write(f"STYLE=choreographed, {SEEDS_OF_A_CHAIN} seeds from {base}\n")
+    show = (
+        "from tests.simulation.run import run_seed\n"
+        f"for seed in range({base}, {base + SEEDS_OF_A_CHAIN}):\n"
+        "    if broken := run_seed(seed).broken:\n"
+        "        print(f'make simulate STYLE=choreographed SEED={seed}: {broken}')\n"
+        "print('all ran')"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", show],
+        env={**os.environ, "STYLE": "choreographed"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "all ran\n"
 
 
 @pytest.mark.parametrize("path", PATHS)
