@@ -96,10 +96,8 @@ async def run(options: Options, flow: Flow, book: Book) -> tuple[Summary, str]:
         connection = await connect(stack.audit_dsn)
         try:
             accepted: dict[str, float] = {}
-            started_at = await push(
-                options, book, shop, Audit(connection, services.values()), accepted
-            )
-            audit = Audit(connection, services.values(), accepted)
+            started_at = await push(options, book, shop, Audit(connection, flow), accepted)
+            audit = Audit(connection, flow, accepted)
             say("Checking the promises")
             promises = await check(audit, services, stack, shop)
             endings = [

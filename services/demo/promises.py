@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 
 from stagepost.engine.database import Connection, read_statements
+from stagepost.engine.flow import Flow
 from stagepost.engine.service import Service
+from stagepost.engine.styles import CHOREOGRAPHED
+from stagepost.engine.transport_names import HTTP
 from stagepost.messages import Answer
 
 SQL = Path(__file__).parent / "sql"
@@ -37,19 +40,20 @@ async def connect(dsn: str) -> Connection:
 
 
 class Audit:
-    """What is stored in all databases; `services` say who reads which messages."""
+    """What is stored in all databases; the `flow` says who reads which messages, and how."""
 
     def __init__(
         self,
         connection: Connection,
-        services: Collection[Service],
+        flow: Flow = Flow(),  # noqa: B008  # frozen
         accepted: Iterable[str] | None = None,
     ) -> None:
         self.connection = connection
         self._known = json.dumps(
             {
-                "links": _links(services),
-                "answers": _answers(services),
+                "links": _links(flow),
+                "answers": _answers(flow.services.values()),
+                "asks": "ordering" if flow.style == CHOREOGRAPHED else "fulfillment",
                 "accepted": None if accepted is None else list(accepted),
             }
         )
@@ -96,13 +100,16 @@ def _in_words(figures: Mapping[str, int]) -> str:
     )
 
 
-def _links(services: Iterable[Service]) -> list[dict[str, str]]:
-    known = list(services)
+def _links(flow: Flow) -> list[dict[str, object]]:
+    """Who reads what; `fetched` is an answer over HTTP, which comes to who brought the command."""
     return [
-        {"source": source.name, "type": message.TYPE, "reader": reader.name}
-        for source in known
-        for reader in known
-        for message in reader.reads_from(source)
+        {
+            "source": link.sender,
+            "type": link.message.TYPE,
+            "reader": link.reader,
+            "fetched": link.transport == HTTP and link.kind == "answer",
+        }
+        for link in flow.links.between(flow.services)
     ]
 
 

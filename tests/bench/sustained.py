@@ -86,7 +86,7 @@ async def check(stack: Stack, book: Book, say: Callable[[str], None]) -> None:
     connection = await connect(stack.audit_dsn)
     try:
         accepted = [order.order_id for order in book.orders]
-        audit = Audit(connection, find_services().values(), accepted)
+        audit = Audit(connection, accepted=accepted)
         await Watch(audit, say, asyncio.Semaphore()).until_settled()
         findings = {promise: await audit.check(promise) for promise in PROMISES}
         findings[VIEWS] = await check_views(audit, find_services().values())

@@ -84,7 +84,7 @@ class WindowAudit:
 
     async def under_way(self) -> dict[str, int]:
         """Count what is still to be done for the window, by kind."""
-        row = await self._ask(lambda c: Audit(c, self._services.values()).row("under_way"))
+        row = await self._ask(lambda c: Audit(c).row("under_way"))
         return {name: count for name, count in row.items() if count}
 
     async def waiting(self) -> list[str]:
@@ -101,7 +101,7 @@ class WindowAudit:
 
     async def _check(self, connection: Connection) -> dict[str, Finding]:
         services = self._services.values()
-        audit = Audit(connection, services, self._window.accepted)
+        audit = Audit(connection, accepted=self._window.accepted)
         await connection.execute(
             "\n".join(
                 _SQL["events"].format(

@@ -19,7 +19,6 @@ from services.demo.book import generate
 from services.demo.drive import fill_the_shelves, open_shop, place_together
 from services.demo.promises import PROMISES, Audit, connect
 from services.demo.watch import Watch
-from stagepost.engine.discovery import find_services
 from stagepost.engine.operate import open_store
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.rolling import rolling_restart
@@ -124,7 +123,7 @@ async def test_holders_that_die_or_freeze_under_orders_are_replaced_and_nothing_
             group.create_task(leave("payments", signal.SIGSTOP))
             group.create_task(leave("fulfillment", signal.SIGSTOP))
         connection = await connect(pair.audit_dsn)
-        audit = Audit(connection, find_services().values(), accepted)
+        audit = Audit(connection, accepted=accepted)
         watch = Watch(audit, print, room)
         assert await watch.until_ended(ORDERS)
         await watch.until_settled()

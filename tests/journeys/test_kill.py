@@ -15,7 +15,6 @@ from services.demo.drive import DriveFailed, Shop, fill_the_shelves, open_shop, 
 from services.demo.promises import PROMISES, Audit, connect
 from services.demo.watch import Watch
 from stagepost.engine.database import Connection
-from stagepost.engine.discovery import find_services
 from stagepost.engine.stack import Stack
 
 ORDERS = 200
@@ -60,7 +59,7 @@ class Counting:
             try:
                 connection = await connect(self._stack.audit_dsn)
                 async with closing(connection):
-                    audit = Audit(connection, find_services().values())
+                    audit = Audit(connection)
                     return int((await audit.row("ended"))["ended"])
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 await asyncio.sleep(0.1)
@@ -110,7 +109,7 @@ async def test_whatever_is_killed_no_order_is_lost_and_nothing_is_done_twice(
             killed = group.create_task(kill_each(stack, counting))
 
         connection = await connect(stack.audit_dsn)
-        audit = Audit(connection, find_services().values(), accepted)
+        audit = Audit(connection, accepted=accepted)
         await Watch(audit, print, room).until_settled()
         found = {promise: await audit.check(promise) for promise in PROMISES}
         progress = await audit.row("progress")

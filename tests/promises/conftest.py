@@ -29,7 +29,7 @@ async def shop(new_database: NewDatabase) -> AsyncIterator[asyncpg.Connection[as
     database = await new_database("ordering")
     connection = await asyncpg.connect(database.owner, server_settings=SESSION)
     await world.make_schemas(connection)
-    await world.run_shop(database.owner, ORDERS, STOCK, Audit(connection, world.SERVICES.values()))
+    await world.run_shop(database.owner, ORDERS, STOCK, Audit(connection))
     yield connection
     await connection.close()
 
@@ -39,5 +39,5 @@ async def audit(shop: asyncpg.Connection[asyncpg.Record]) -> AsyncIterator[Audit
     """The checks; whatever a test changes is undone."""
     harm = shop.transaction()
     await harm.start()
-    yield Audit(shop, world.SERVICES.values(), [order.order_id for order in ORDERS])
+    yield Audit(shop, accepted=[order.order_id for order in ORDERS])
     await harm.rollback()

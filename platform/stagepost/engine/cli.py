@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 from rich.console import Console
@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from stagepost.engine import operate
-from stagepost.engine.styles import ORCHESTRATED, STYLES
-from stagepost.engine.transport_names import TRANSPORTS
+from stagepost.engine.styles import ORCHESTRATED, Style
+from stagepost.engine.transport_names import TransportName
 from stagepost.errors import BadSettings, StagepostError
 
 app = App(
@@ -36,11 +36,9 @@ Instances = Annotated[
         validator=validators.Number(gte=1, lte=9),
     ),
 ]
-Style = Annotated[
-    Literal[STYLES], Parameter(help="How the services work together.", env_var="STYLE")
-]
+InStyle = Annotated[Style, Parameter(help="How the services work together.", env_var="STYLE")]
 Over = Annotated[
-    Literal[TRANSPORTS] | None,
+    TransportName | None,
     Parameter(help="The transport of links that name none.", env_var="TRANSPORT"),
 ]
 Json = Annotated[
@@ -69,7 +67,7 @@ def run(service: str) -> None:
 @app.command
 def up(
     *,
-    style: Style = ORCHESTRATED,
+    style: InStyle = ORCHESTRATED,
     transport: Over = None,
     instances: Instances = 1,
     data: Data = operate.DATA,

@@ -1,12 +1,16 @@
 """How the services of a flow work together: chosen at start, the same for all of them."""
 
-ORCHESTRATED = "orchestrated"
+from typing import Literal, get_args
+
+Style = Literal["orchestrated", "synchronous", "choreographed"]
+
+ORCHESTRATED: Style = "orchestrated"
 """One of them commands the others, over a broker."""
 
-SYNCHRONOUS = "synchronous"
+SYNCHRONOUS: Style = "synchronous"
 """One of them commands the others, and waits for each answer."""
 
-CHOREOGRAPHED = "choreographed"
+CHOREOGRAPHED: Style = "choreographed"
 """Nobody commands: each reacts to what the others tell."""
 
-STYLES = (ORCHESTRATED, SYNCHRONOUS, CHOREOGRAPHED)
+STYLES: tuple[str, ...] = get_args(Style)

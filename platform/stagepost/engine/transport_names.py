@@ -1,5 +1,9 @@
 """The transports that a link can have, by the names that settings give them."""
 
+from typing import Literal, get_args
+
+TransportName = Literal["nats", "kafka", "http"]
+
 NATS = "nats"
 """Over the broker NATS JetStream."""
 
@@ -9,4 +13,4 @@ KAFKA = "kafka"
 HTTP = "http"
 """Straight: commands as a POST to the recipient, events from the source's feed."""
 
-TRANSPORTS = (NATS, KAFKA, HTTP)
+TRANSPORTS: tuple[str, ...] = get_args(TransportName)

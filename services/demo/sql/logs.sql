@@ -1,12 +1,13 @@
 -- What everything else is made of, and what the demonstration asks while it runs: SQL over the
 -- database `audit`, where each service's tables stand in a schema of its name. `logs` is put before
 -- each statement, here and in promises.sql, which goes on from there. $1 holds what only the code
--- knows: who reads which messages, which answers settle a command, which orders were accepted.
+-- knows: who reads which messages and fetches which answers, which answers settle a command, in whose
+-- name payment and stock are asked for, which orders were accepted.
 
 -- name: logs
 -- Everything that was sent and heard, of all services; the rest is folded from it.
 WITH links AS (
-  SELECT * FROM jsonb_to_recordset($1::jsonb -> 'links') AS l (source text, type text, reader text)),
+  SELECT * FROM jsonb_to_recordset($1::jsonb -> 'links') AS l (source text, type text, reader text, fetched boolean)),
 answers AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb -> 'answers') AS a (command text, answer text)),
 accepted AS (
@@ -64,7 +65,9 @@ events AS MATERIALIZED (
 calls AS (
   SELECT 'payments' AS service, position FROM payments.calls
   UNION ALL
-  SELECT 'shipping', position FROM shipping.calls),
+  SELECT 'shipping', position FROM shipping.calls
+  UNION ALL
+  SELECT 'fulfillment', position FROM fulfillment.calls),
 read_to AS (
   SELECT reader, source, max(position) AS position FROM (
     SELECT 'ordering' AS reader, source, position FROM ordering.cursors WHERE reader = 'consumer'

@@ -24,17 +24,20 @@ SELECT (SELECT count(*) FROM wrong) AS violations,
   FROM fates
 
 -- name: 2 no message is lost
--- What a reader has passed, or what nobody has taken for ten seconds, must be in its inbox (dead
--- letters stand there too, as parked); a call must be answered, waiting or void.
+-- What a reader has passed, what was brought, or what nobody has taken for ten seconds, must be in its
+-- inbox (dead letters stand there too, as parked); a call must be answered, waiting or void.
 , addressed AS (
   SELECT s.service, s.type, s.position, s.message_id, l.reader, h.outcome,
-         coalesce(s.position <= r.position, false) OR s.recorded_at < now() - interval '10 s' AS is_due
+         coalesce(s.position <= r.position AND NOT l.fetched, false)
+           OR s.channel <> 'broker' AND c.position IS NULL
+           OR s.recorded_at < now() - interval '10 s' AS is_due
     FROM sent s JOIN links l ON l.source = s.service AND l.type = s.type
+    LEFT JOIN calls c ON c.service = s.service AND c.position = s.position
     LEFT JOIN heard h ON h.service = l.reader AND h.message_id = s.message_id
     LEFT JOIN read_to r ON r.reader = l.reader AND r.source = s.service),
 lanes AS (
   SELECT 'payments' AS service, position, convert_from(body, 'UTF8')::jsonb ->> 'reference' AS lane
-    FROM payments.outbox WHERE channel <> 'broker'),
+    FROM payments.outbox WHERE kind = 'call'),
 called AS (
   SELECT s.service, s.type, s.position, s.message_id, h.message_id IS NOT NULL AS is_answered,
          c.position IS NOT NULL AS waits,
@@ -44,7 +47,7 @@ called AS (
     LEFT JOIN lanes l ON l.service = s.service AND l.position = s.position
     LEFT JOIN heard h ON h.service = s.service AND h.kind = 'answer' AND h.causation_id = s.message_id
     LEFT JOIN calls c ON c.service = s.service AND c.position = s.position
-   WHERE s.channel <> 'broker'),
+   WHERE s.kind = 'call'),
 wrong AS (
   SELECT service || ' ' || position || ' ' || type || ' never reached ' || reader AS fault
     FROM addressed WHERE outcome IS NULL AND is_due
@@ -53,7 +56,7 @@ wrong AS (
     FROM called WHERE NOT is_answered AND NOT waits AND NOT is_void)
 SELECT (SELECT count(*) FROM wrong) AS violations,
        (SELECT string_agg(fault, '; ') FROM (SELECT fault FROM wrong ORDER BY fault LIMIT 3) AS w) AS examples,
-       (SELECT count(*) FROM sent WHERE channel = 'broker') AS messages_sent,
+       (SELECT count(*) FROM sent WHERE kind <> 'call') AS messages_sent,
        (SELECT count(outcome) FROM addressed) AS received,
        (SELECT count(*) FROM addressed WHERE outcome = 'parked') AS dead_letters,
        (SELECT count(*) FROM addressed WHERE outcome IS NULL) AS on_the_way,
@@ -92,7 +95,8 @@ SELECT (SELECT count(*) FROM wrong) AS violations,
 
 -- name: 4 order holds per key
 -- Versions follow each other in the log; the outbox speaks in the order of the log; an inbox hears
--- each key in the order of its source's outbox.
+-- each key in the order of its source's outbox. (Answers that are fetched over HTTP come with their
+-- questions, in no order among each other.)
 , logged AS (
   SELECT service, originator_id, originator_version,
          row_number() OVER (PARTITION BY service, originator_id ORDER BY notification_id) AS nth
@@ -107,7 +111,8 @@ spoken AS (
 listened AS (
   SELECT service, source, key, position, source_position,
          lag(source_position) OVER (PARTITION BY service, source, incarnation, key ORDER BY position) AS before
-    FROM heard WHERE kind IN ('command', 'event')),
+    FROM heard h WHERE kind IN ('command', 'event') AND NOT EXISTS (
+      SELECT FROM links l WHERE l.source = h.source AND l.type = h.type AND l.reader = h.service AND l.fetched)),
 wrong AS (
   SELECT service || ': version ' || originator_version || ' of ' || originator_id || ' is number ' || nth AS fault
     FROM logged WHERE originator_version <> nth
@@ -132,7 +137,7 @@ SELECT (SELECT count(*) FROM wrong) AS violations,
          coalesce(-sum(amount) FILTER (WHERE kind = 'refund'), 0) AS refunded
     FROM outside.charges GROUP BY reference),
 due AS (
-  SELECT p.order_id, 'fulfillment/' || p.order_id AS reference, e.confirmed,
+  SELECT p.order_id, $1::jsonb ->> 'asks' || '/' || p.order_id AS reference, e.confirmed,
          CASE WHEN e.confirmed THEN CAST(p.body ->> 'amount' AS bigint) ELSE 0 END AS amount
     FROM placed p LEFT JOIN ended e USING (order_id)),
 accounts AS (
@@ -203,7 +208,7 @@ wrong AS (
     FROM shipped WHERE holder NOT IN (SELECT id FROM shipping.parcels)
   UNION ALL
   SELECT holder || ' holds ' || reserved || ' ' || sku || ', ' || gone || ' are gone and ' || shipped || ' shipped'
-    FROM left_over LEFT JOIN ended e ON holder = 'fulfillment/' || e.order_id
+    FROM left_over LEFT JOIN ended e ON holder = $1::jsonb ->> 'asks' || '/' || e.order_id
    WHERE shipped > gone OR (e.order_id IS NOT NULL AND (reserved <> 0 OR gone <> shipped)))
 SELECT (SELECT count(*) FROM wrong) AS violations,
        (SELECT string_agg(fault, '; ') FROM (SELECT fault FROM wrong ORDER BY fault LIMIT 3) AS w) AS examples,

@@ -18,7 +18,7 @@ from typing import Self
 
 import aiohttp
 
-from stagepost.engine.discovery import find_worlds
+from stagepost.engine.discovery import find_services, find_worlds
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import routes_of
 from stagepost.engine.stack.databases import Databases
@@ -75,6 +75,7 @@ class Stack:
         self._say = say
         self._flow = flow
         self._services = flow.services
+        self._stores = find_services() | self._services
         self._used = _transports(flow)
         self._worlds = find_worlds()
         self._sockets: dict[str, socket] = {}
@@ -187,12 +188,14 @@ class Stack:
 
     async def _start_postgres(self) -> None:
         await self._postgres.start(self._supervisor)
-        await self.databases.provide(self.names)
-        folders = {name: service.sql for name, service in self._services.items()}
+        # Of every service, also where it has nothing to do in this style: what it did stays.
+        stores = (*self._stores, *self._worlds)
+        await self.databases.provide(stores)
+        folders = {name: service.sql for name, service in self._stores.items()}
         folders |= {name: _sql_beside(serve) for name, (_, serve) in self._worlds.items()}
         await self.databases.migrate(folders)
-        await self.databases.attach(self.names)
-        await settle_flow(list(self._services), self.databases.owner_dsn, self._flow)
+        await self.databases.attach(stores)
+        await settle_flow(list(self._stores), self.databases.owner_dsn, self._flow)
 
     async def _start_nats(self) -> None:
         services = list(self._services.values())
