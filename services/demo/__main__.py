@@ -105,7 +105,9 @@ async def run(options: Options, flow: Flow, book: Book) -> tuple[Summary, str]:
                 for row in await audit.rows("endings")
             ]
             units_gone = (await audit.row("units_gone"))["units_gone"]
-            return summarize(endings, started_at, units_gone, promises), await audit.window()
+            unowned = (await audit.row("unowned"))["unowned"]
+            summary = summarize(endings, started_at, units_gone, unowned, promises)
+            return summary, await audit.window()
         finally:
             await connection.close()
 

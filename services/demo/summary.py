@@ -31,13 +31,15 @@ class Summary:
     """The figures of a run; the names are those of `JSON=1`.
 
     An order's time is from its 202 at the client to the moment at which ordering recorded its
-    end; both are read from this machine's clock.
+    end; both are read from this machine's clock. Of those that wait some are `unowned`: the world
+    outside does not answer, and in this style nobody owns a deadline that would end them.
     """
 
     orders: int
     confirmed: int
     rejected: int
     waiting: int
+    unowned: int
     reasons: Mapping[str, int]
     seconds: float
     orders_per_second: float
@@ -49,13 +51,16 @@ class Summary:
 
     @property
     def all_is_well(self) -> bool:
-        return self.waiting == 0 and all(finding.holds for finding in self.promises.values())
+        return self.waiting == self.unowned and all(
+            finding.holds for finding in self.promises.values()
+        )
 
 
 def summarize(
     endings: Sequence[Ending],
     started_at: float,
     units_gone: int,
+    unowned: int,
     promises: Mapping[str, Finding],
 ) -> Summary:
     """Count how the orders ended."""
@@ -71,6 +76,7 @@ def summarize(
         confirmed=len(confirmed),
         rejected=len(rejected),
         waiting=len(endings) - len(confirmed) - len(rejected),
+        unowned=unowned,
         reasons=dict(Counter(e.reason or "" for e in rejected).most_common()),
         seconds=round(seconds, 3),
         orders_per_second=round(len(times) / seconds, 1) if seconds > 0 else 0.0,
@@ -114,6 +120,9 @@ def _orders(summary: Summary) -> Table:
     for reason, count in summary.reasons.items():
         table.add_row("", f"{count:>6,}  {reason}")
     table.add_row(f"{summary.waiting:,}", "waiting")
+    if summary.unowned:
+        why = "the world outside does not answer, and nobody owns a deadline"
+        table.add_row("", f"{summary.unowned:>6,}  {why}")
     table.add_row(
         f"{summary.seconds:,.1f}", f"seconds for all, {summary.orders_per_second:,.0f} orders/s"
     )

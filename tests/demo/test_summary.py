@@ -19,7 +19,7 @@ HOLDS = {"1 no order is lost": Finding(holds=True, detail="3 orders")}
 
 
 def summary(*endings: Ending) -> Summary:
-    return summarize(endings, started_at=100.0, units_gone=4, promises=HOLDS)
+    return summarize(endings, started_at=100.0, units_gone=4, unowned=0, promises=HOLDS)
 
 
 def test_orders_are_counted_by_how_they_ended() -> None:

@@ -6,7 +6,6 @@ have been found.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -42,7 +41,7 @@ from stagepost.engine.transports import StreamId
 from stagepost.engine.views import Move
 from stagepost.errors import OutcomeUnknown
 from stagepost.handler import Decision, Load
-from stagepost.messages import CallAnswer, Message
+from stagepost.messages import Message
 from tests.simulation.faults import WRITE
 from tests.simulation.loop import here
 from tests.simulation.ports import FaultyCalls, FaultyStore
@@ -197,9 +196,10 @@ async def _another_key(
     return await _POST(calls, to, path, body, f"{idempotency_key}-{calls._io.calls}")
 
 
-async def _answered_before_stored(works: Caller, call: PendingCall, answer: CallAnswer) -> None:
+async def _answered_before_stored(works: Caller, call: PendingCall) -> Item:
     """Strike the call off the list, then store what was answered."""
     inner = here().node.world.stores[here().node.service]
+    item = await _MAKE(works, call)
 
     async def strike_off() -> None:
         inner._calls._waiting.pop(call.position, None)
@@ -208,13 +208,11 @@ async def _answered_before_stored(works: Caller, call: PendingCall, answer: Call
     await store._io.reach(
         store._party, "store.forget", strike_off, able=WRITE, failed=OutcomeUnknown("simulated")
     )
-    await _ANSWER(works, call, answer)
+    return item
 
 
-def _answer_to_nothing(
-    cause: Envelope, message: Message, call: int, done: asyncio.Future[Any]
-) -> Item:
-    return Item(cause, message, done=done)
+def _answer_to_nothing(cause: Envelope, message: Message | None = None, call: int = 0) -> Item:
+    return Item(cause, message)
 
 
 async def _no_patience(_timers: Timers) -> None:
@@ -259,7 +257,7 @@ _FOLLOWS = MemoryStore._follows
 _SAVE = MemoryTables.save
 _PUBLISH = Relay._publish
 _POST = FaultyCalls.post
-_ANSWER = Caller._answer
+_MAKE = Caller._make
 _DECIDE = Decisions._decide
 _PUT_BACK = Desk._put_back
 
@@ -311,7 +309,7 @@ BUGS = (
     Bug("caller without idempotency key", ((FaultyCalls, "post", _another_key),)),
     Bug(
         "call struck off before its answer is stored",
-        ((Caller, "_answer", _answered_before_stored),),
+        ((Caller, "_make", _answered_before_stored),),
     ),
     Bug("timer before backlog", ((Timers, "_wait_for_backlog", _no_patience),), within=400),
     Bug("parked messages overtaken", ((Decisions, "_decide", _overtake_the_parked),)),

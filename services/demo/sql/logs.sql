@@ -68,6 +68,9 @@ calls AS (
   SELECT 'shipping', position FROM shipping.calls
   UNION ALL
   SELECT 'fulfillment', position FROM fulfillment.calls),
+unowned AS (  -- nobody gives these orders up: where nobody orchestrates, nobody owns their deadline
+  SELECT s.key AS order_id, c.due_at FROM payments.calls c JOIN payments.outbox s USING (position)
+   WHERE $1::jsonb ->> 'asks' = 'ordering' AND c.attempt >= 4),
 read_to AS (
   SELECT reader, source, max(position) AS position FROM (
     SELECT 'ordering' AS reader, source, position FROM ordering.cursors WHERE reader = 'consumer'
@@ -118,6 +121,10 @@ SELECT p.order_id, e.confirmed, e.reason, CAST(p.body ->> 'amount' AS bigint) AS
        extract(epoch FROM e.recorded_at)::float8 AS ended_at
   FROM placed p LEFT JOIN ended e USING (order_id)
 
+-- name: unowned
+-- Orders that wait for a call that is not answered, and that nobody gives up.
+SELECT count(DISTINCT order_id) AS unowned FROM unowned JOIN ordering.orders USING (order_id) WHERE status = 'placed'
+
 -- name: units_gone
 -- Units that left the house for good.
 SELECT coalesce(sum(gone), 0)::bigint AS units_gone FROM moves
@@ -133,8 +140,11 @@ SELECT count(*) FILTER (WHERE status = 'placed') AS placed,
   FROM ordering.orders
 
 -- name: ended
--- How many orders have ended; very cheap, for it is asked many times a second.
-SELECT count(*) AS ended FROM ordering.orders WHERE status <> 'placed'
+-- How many orders have ended, or wait for somebody outside whom nobody will wait out; very cheap, for
+-- it is asked many times a second.
+SELECT (SELECT count(*) FROM ordering.orders WHERE status <> 'placed')
+       + (SELECT count(DISTINCT order_id) FROM unowned JOIN ordering.orders USING (order_id)
+           WHERE status = 'placed') AS ended
 
 -- name: under_way
 -- What is still to be done when all orders have ended: messages and calls on their way, processes
@@ -142,7 +152,7 @@ SELECT count(*) AS ended FROM ordering.orders WHERE status <> 'placed'
 SELECT (SELECT count(*) FROM sent s JOIN links l ON l.source = s.service AND l.type = s.type
           LEFT JOIN heard h ON h.service = l.reader AND h.message_id = s.message_id
          WHERE h.message_id IS NULL) AS messages,
-       (SELECT count(*) FROM calls) AS calls,
+       (SELECT count(*) FROM calls) - (SELECT count(*) FROM unowned) AS calls,
        (SELECT count(*) FROM fulfillment.processes WHERE ended_at IS NULL) AS processes,
        (SELECT count(*) FROM (
           SELECT (SELECT max(notification_id) FROM ordering.stored_events) AS last,

@@ -5,10 +5,12 @@
 -- Accepted orders must be in ordering, and end one way, once, or wait where a person sees until when.
 , fates AS (
   SELECT coalesce(a.order_id, p.order_id) AS order_id, p.order_id IS NULL AS unknown,
-         count(e.order_id) AS ends, bool_or(e.confirmed) AS confirmed, max(w.due_at) AS due_at
+         count(e.order_id) AS ends, bool_or(e.confirmed) AS confirmed,
+         coalesce(max(w.due_at), max(u.due_at)) AS due_at
     FROM accepted a FULL JOIN placed p USING (order_id)
     LEFT JOIN ended e ON e.order_id = p.order_id
     LEFT JOIN fulfillment.processes w ON w.order_id = p.order_id
+    LEFT JOIN unowned u ON u.order_id = p.order_id
    GROUP BY a.order_id, p.order_id),
 wrong AS (
   SELECT 'order ' || order_id || CASE WHEN unknown THEN ' was accepted, and is not there'
