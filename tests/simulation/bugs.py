@@ -41,7 +41,6 @@ from stagepost.engine.transports import StreamId
 from stagepost.engine.views import Move
 from stagepost.errors import OutcomeUnknown
 from stagepost.handler import Decision, Load
-from stagepost.messages import Message
 from tests.simulation.faults import WRITE
 from tests.simulation.loop import here
 from tests.simulation.ports import FaultyCalls, FaultyStore
@@ -209,10 +208,6 @@ async def _answered_before_stored(works: Caller, call: PendingCall) -> Item:
         store._party, "store.forget", strike_off, able=WRITE, failed=OutcomeUnknown("simulated")
     )
     return item
-
-
-def _answer_to_nothing(cause: Envelope, message: Message | None = None, call: int = 0) -> Item:
-    return Item(cause, message)
 
 
 async def _no_patience(_timers: Timers) -> None:

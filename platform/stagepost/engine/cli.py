@@ -1,4 +1,4 @@
-"""The command line: `stagepost run|up|restart|status|migrate|dead-letters`."""
+"""The command line: `stagepost run|up|restart|status|links|migrate|dead-letters`."""
 
 from __future__ import annotations
 
@@ -108,6 +108,43 @@ def status(*, as_json: Json = False, data: Data = operate.DATA) -> None:
 
 
 @app.command
+def links(
+    *,
+    style: InStyle = ORCHESTRATED,
+    transport: Over = None,
+    dependencies: Annotated[bool, Parameter(negative="")] = False,
+    mermaid: Annotated[bool, Parameter(negative="")] = False,
+    observed: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Json = False,
+    data: Data = operate.DATA,
+) -> None:
+    """Show who sends what to whom, who answers for what comes of it, and over which transport.
+
+    Args:
+        dependencies: who depends on whom: the arrow of an event turns.
+        mermaid: as a picture for Mermaid: commands solid, answers and events dotted.
+        observed: beside what the services of a running stack have heard.
+    """
+    from stagepost.engine import links_shown
+    from stagepost.engine.flow import read_flow
+
+    if observed:
+        seen = asyncio.run(links_shown.observed(data))
+        _show(links_shown.OBSERVED, seen, as_json=as_json)
+        return
+    flow = read_flow(style, transport)
+    if mermaid:
+        draw = links_shown.picture_of_dependencies if dependencies else links_shown.picture
+        out.print(draw(flow), soft_wrap=True, markup=False, highlight=False)
+    elif dependencies:
+        found = links_shown.dependencies(flow).items()
+        rows = [(who, on, ", ".join(names)) for (who, on), names in found]
+        _show(links_shown.DEPENDENCIES, rows, as_json=as_json)
+    else:
+        _show(links_shown.HEADS, links_shown.rows(flow), as_json=as_json)
+
+
+@app.command
 def migrate(
     service: str,
     *,
@@ -152,6 +189,14 @@ def redrive(service: str, *letters: int, data: Data = operate.DATA) -> None:
 def discard(service: str, *letters: int, reason: str, data: Data = operate.DATA) -> None:
     """Give dead letters up for good; those that wait behind them go on."""
     out.print(f"{asyncio.run(operate.discard(data, service, letters, reason))} given up")
+
+
+def _show(heads: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
+    if as_json:
+        names = [head.replace(" ", "_") or "remark" for head in heads]
+        out.print_json(data=[dict(zip(names, row, strict=True)) for row in rows])
+    else:
+        out.print(_table(heads, (map(str, row) for row in rows)))
 
 
 def _table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:

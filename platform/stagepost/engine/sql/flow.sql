@@ -31,3 +31,7 @@ SELECT coalesce(max(position), 0) FROM cursors WHERE reader = 'consumer' AND sou
 -- name: unheard
 -- How many of these the reader does not have.
 SELECT count(*) FROM unnest($1::uuid[]) m(id) WHERE NOT EXISTS (SELECT FROM inbox WHERE message_id = m.id)
+
+-- name: heard
+-- How many messages came from whom, by type.
+SELECT source, type, count(*) AS messages FROM inbox WHERE kind IN ('command', 'event') GROUP BY source, type

@@ -1,0 +1,140 @@
+"""The links for people and programs: as rows, as a picture, and beside what really ran."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from stagepost.engine.database import SQL, open_pool, read_statements
+from stagepost.engine.flow import Flow
+from stagepost.engine.links import Link
+from stagepost.engine.operate import read_stack
+
+HEADS = ("from", "to", "kind", "message", "whose outcome", "depends", "transport")
+OBSERVED = ("from", "message", "to", "heard", "")
+DEPENDENCIES = ("who", "depends on", "for")
+
+_HEARD = read_statements(SQL / "flow.sql")["heard"]
+
+
+class Row(NamedTuple):
+    """One message on its way to one reader; where nobody reads it, `reader` is empty.
+
+    `outcome` is who answers for what comes of it, `depends` who has to know the other.
+    """
+
+    sender: str
+    reader: str
+    kind: str
+    message: str
+    outcome: str
+    depends: str
+    transport: str
+
+
+class Observed(NamedTuple):
+    """How often a message of a link was heard; what no link declares says so."""
+
+    sender: str
+    message: str
+    reader: str
+    heard: int
+    remark: str
+
+
+def rows(flow: Flow) -> list[Row]:
+    """Return every link of a flow, and what is sent and nobody reads."""
+    services = flow.services
+    links = flow.links.between(services)
+    read = {(link.sender, link.message) for link in links}
+    unread = [
+        Row(service.name, "", "event", message.__name__, "", "", "")
+        for service in services.values()
+        for message in service.sends
+        if (service.name, message) not in read
+    ]
+    return sorted([*map(_row, links), *unread], key=lambda row: (row.sender, row.reader))
+
+
+def _row(link: Link) -> Row:
+    return Row(
+        link.sender,
+        link.reader,
+        link.kind,
+        link.message.__name__,
+        link.outcome,
+        link.depends[0],
+        link.transport,
+    )
+
+
+def dependencies(flow: Flow) -> dict[tuple[str, str], list[str]]:
+    """Return who depends on whom, and for which messages: against the arrow of an event."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for link in flow.links.between(flow.services):
+        found[link.depends].append(link.message.__name__)
+    return found
+
+
+def picture(flow: Flow) -> str:
+    """Draw the links with Mermaid: commands solid, answers and events dotted."""
+    drawn: dict[tuple[str, str, bool], list[str]] = defaultdict(list)
+    for link in flow.links.between(flow.services):
+        drawn[link.sender, link.reader, link.kind == "command"].append(link.message.__name__)
+    return _mermaid(
+        f'{sender} -- "{_label(names)}" --> {reader}'
+        if is_command
+        else f'{sender} -. "{_label(names)}" .-> {reader}'
+        for (sender, reader, is_command), names in drawn.items()
+    )
+
+
+def picture_of_dependencies(flow: Flow) -> str:
+    """Draw who depends on whom with Mermaid."""
+    return _mermaid(
+        f'{who} -- "{_label(names)}" --> {on}' for (who, on), names in dependencies(flow).items()
+    )
+
+
+def _mermaid(lines: Iterable[str]) -> str:
+    return "\n".join(["flowchart LR", *(f"  {line}" for line in lines)])
+
+
+def _label(names: Iterable[str]) -> str:
+    return "<br/>".join(names)
+
+
+async def observed(data: Path) -> list[Observed]:
+    """Count what every service of a running stack has heard, link by link.
+
+    Raises:
+        BadSettings: nothing runs on this data.
+        StoreUnavailable
+    """
+    stack = read_stack(data)
+    flow = Flow(**stack["flow"])
+    declared = {
+        (link.sender, link.message.TYPE, link.reader) for link in flow.links.between(flow.services)
+    }
+    heard: dict[tuple[str, str, str], int] = {}
+    async with AsyncExitStack() as exits:
+        for reader, at in stack["services"].items():
+            pool = await open_pool(at["database"], size=1)
+            exits.push_async_callback(pool.close)
+            heard |= {
+                (row["source"], row["type"], reader): row["messages"]
+                for row in await pool.fetch(_HEARD)
+            }
+    return list(_compared(declared, heard))
+
+
+def _compared(
+    declared: set[tuple[str, str, str]], heard: Mapping[tuple[str, str, str], int]
+) -> Iterator[Observed]:
+    for link in sorted(declared | heard.keys()):
+        count = heard.get(link, 0)
+        remark = "not declared" if link not in declared else "" if count else "never heard"
+        yield Observed(*link, count, remark)
