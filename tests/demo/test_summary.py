@@ -67,7 +67,7 @@ def test_a_broken_promise_is_not_well() -> None:
 
 def test_the_json_has_exactly_the_agreed_keys() -> None:
     assert list(json.loads(json.dumps(asdict(summary(GOOD))))) == [
-        *("orders", "confirmed", "rejected", "waiting", "reasons", "seconds"),
+        *("orders", "confirmed", "rejected", "waiting", "unowned", "reasons", "seconds"),
         *("orders_per_second", "p50_ms", "p99_ms", "units_gone", "revenue_minor", "promises"),
     ]
 

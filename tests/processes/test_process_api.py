@@ -99,6 +99,7 @@ async def running(dsn: str, delays: dict[str, float]) -> AsyncIterator[Fulfillme
         queries=Queries(pool, SQL),
         store=store,
         ids=SystemIds(),
+        answers=instance.answers,
         probes=(),
         registry=metrics.registry,
     )
