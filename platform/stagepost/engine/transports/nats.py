@@ -39,6 +39,8 @@ ASK_SECONDS = 2.0
 """How long the broker may take to answer; about a stream that is not there it says nothing."""
 PREFETCH = 512
 """Messages of one source that are asked for ahead of being taken."""
+NO_MESSAGE = 10037
+"""JetStream's error where a message is not there."""
 PULL_SECONDS = 5
 """How long the broker keeps a request for messages open; then we look whether all is well."""
 
@@ -154,13 +156,19 @@ class NatsPublisher:
         self._tail_sequence = state["last_seq"]
         if state["messages"] == 0:
             return None
-        # Whatever somebody else has put behind it, the last of ours is what counts.
-        for sequence in range(state["last_seq"], max(state["first_seq"], 1) - 1, -1):
+        # Whatever somebody else has put behind it, the last of ours is what counts. A broker whose
+        # files were damaged counts messages that it no longer has.
+        last = await ask(
+            self._client, f"STREAM.MSG.GET.{self._source}", {"last_by_subj": f"{self._source}.>"}
+        )
+        for sequence in range(last["message"]["seq"], max(state["first_seq"], 1) - 1, -1):
             try:
-                last = await stored_message(self._client, self._source, sequence)
-                return _stream_id(last, self._source)
+                there = await stored_message(self._client, self._source, sequence)
+                return _stream_id(there, self._source)
             except ForeignMessage as error:
                 log.warning("a foreign message", stream=self._source, reason=str(error))
+            except _NoMessage:
+                continue
         return None
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
@@ -400,8 +408,13 @@ async def ask(client: Client, call: str, body: object = None) -> dict[str, Any]:
         raise TransportUnavailable(f"JetStream does not answer {call}: {error!r}") from error
     answer: dict[str, Any] = json.loads(reply.data)
     if refused := answer.get("error"):
-        raise TransportUnavailable(f"JetStream refuses {call}: {refused}")
+        kind = _NoMessage if refused.get("err_code") == NO_MESSAGE else TransportUnavailable
+        raise kind(f"JetStream refuses {call}: {refused}")
     return answer
+
+
+class _NoMessage(TransportUnavailable):
+    """There is no such message, or no longer."""
 
 
 async def stored_message(client: Client, stream: str, sequence: int) -> Mapping[str, str]:

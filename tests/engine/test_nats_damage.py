@@ -1,0 +1,37 @@
+"""A broker whose files were damaged counts messages that it no longer has."""
+
+from __future__ import annotations
+
+import nats
+
+from stagepost.engine.transports import StreamId
+from stagepost.engine.transports.nats import NatsTransport, ask
+from stagepost.engine.transports.nats_rules import ADMIN
+from tests.engine.nats_server import NatsServer
+from tests.engine.test_transport_conformance import READER, SOURCE, message, subscribe, take
+
+
+async def test_the_tail_is_the_last_message_that_is_still_there(nats_server: NatsServer) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    one, two, three, four = (message(position) for position in range(1, 5))
+    await publisher.publish([one, two, three, four])
+    admin = await nats.connect(nats_server.url(ADMIN))
+    for sequence in (2, 4):
+        await ask(admin, f"STREAM.MSG.DELETE.{SOURCE}", {"seq": sequence})
+
+    assert await publisher.tail() == StreamId(1, 3, three.id)
+    await ask(admin, f"STREAM.MSG.DELETE.{SOURCE}", {"seq": 3})
+    assert await publisher.tail() == StreamId(1, 1, one.id)
+
+    later = message(5)
+    await publisher.publish([later])
+    reader = NatsTransport(nats_server.url(READER), READER)
+    subscription, woken = await subscribe(reader)
+    got = await take(subscription, woken, 2)
+    assert [received.message for received in got] == [one, later]
+    await subscription.close()
+    for connection in (admin, writer, reader):
+        await connection.close()
