@@ -27,6 +27,7 @@ StagepostError
         ForeignMessage          somebody else wrote to a stream that only its owner may write to
     CallFailed                  the outside world did not answer; the call is tried again
     BadSettings
+    NotInstalled                what was chosen needs a package that is not installed here
     StackError                  `stagepost up` cannot start, or lost, a part of the stack
 """
 
@@ -177,6 +178,16 @@ class CallFailed(StagepostError):
 
 class BadSettings(StagepostError):
     """A setting is missing or wrong; the message names it."""
+
+
+class NotInstalled(StagepostError):
+    """What was chosen needs a package that is not installed; the message says how to get it."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the package {package}, which is not installed here: "
+            f"pip install 'stagepost[{extra}]'"
+        )
 
 
 class StackError(StagepostError):

@@ -9,6 +9,7 @@ from typing import cast
 import asyncpg
 import pytest
 
+from stagepost.engine.stack.kafka_mock import KafkaMock
 from stagepost.engine.store_postgres import PostgresStore
 from tests.conftest import Database, NewDatabase
 from tests.engine.nats_server import NatsServer
@@ -52,3 +53,11 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
     server.start()
     yield server
     server.kill()
+
+
+@pytest.fixture
+def kafka_mock() -> Iterator[KafkaMock]:
+    """A cluster of its own, which costs no more than its topics would: five milliseconds."""
+    with KafkaMock() as mock:
+        mock.create("payments")
+        yield mock

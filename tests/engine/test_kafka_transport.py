@@ -1,0 +1,518 @@
+"""What Kafka does in its own way, and what becomes of what it cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
+
+import psutil
+import pytest
+from confluent_kafka import Producer
+
+from stagepost.engine.clock import SystemClock
+from stagepost.engine.relay import Relay
+from stagepost.engine.stack.kafka_mock import KafkaMock
+from stagepost.engine.store import LEASE, Cursor, CursorId, Envelope
+from stagepost.engine.store_memory import MemoryStore
+from stagepost.engine.telemetry import Metrics
+from stagepost.engine.transports import Received, StreamId, kafka_producer
+from stagepost.engine.transports.kafka import KafkaPublisher, KafkaTransport
+from stagepost.engine.transports.kafka_envelope import Headers, Trail, headers_of
+from stagepost.engine.transports.kafka_reader import BATCH, PREFETCH, KafkaSubscription
+from stagepost.errors import BadSettings, TransportError, TransportUnavailable
+from tests.bench.parts import SOURCE as BENCH
+from tests.bench.parts import batches
+from tests.engine.test_transport_conformance import (
+    READER,
+    SOURCE,
+    TYPES,
+    kafka,
+    message,
+    subscribe,
+    take,
+)
+
+Connect = Callable[[str], KafkaTransport]
+
+
+@pytest.fixture
+async def connect(kafka_mock: KafkaMock) -> AsyncIterator[Connect]:
+    opened: list[KafkaTransport] = []
+
+    def open_one(name: str) -> KafkaTransport:
+        opened.append(kafka(kafka_mock, name))
+        return opened[-1]
+
+    yield open_one
+    for transport in opened:
+        await transport.close()
+
+
+async def publisher_of(transport: KafkaTransport, source: str = SOURCE) -> KafkaPublisher:
+    publisher = await transport.publisher(source)
+    await publisher.tail()
+    return publisher
+
+
+def beyond_cursor(taken: Iterable[Received], at: int = 0) -> list[Envelope]:
+    """Return what a reader handles: whatever lies at or before its cursor it knows."""
+    handled: list[Envelope] = []
+    for received in taken:
+        if received.message.position > at:
+            handled.append(received.message)
+            at = received.message.position
+    return handled
+
+
+def positions(taken: Iterable[Received]) -> list[int]:
+    return [received.message.position for received in taken]
+
+
+def stranger(mock: KafkaMock) -> Producer:
+    """Return somebody who writes where only we should."""
+    return Producer({**mock.properties, "log_level": 0})
+
+
+async def until(ask: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(10):
+        while not await ask():
+            await asyncio.sleep(0.01)
+
+
+# It cannot refuse a stale writer.
+
+
+async def test_a_stale_relay_can_only_write_again_what_is_there_or_comes(connect: Connect) -> None:
+    rows = [message(position) for position in range(1, 7)]
+    ours = await publisher_of(connect(SOURCE))
+    await ours.publish(rows[:2])
+    stale = await publisher_of(connect(SOURCE))  # it has read what follows, and is paused
+
+    await ours.publish(rows[2:5])
+    await stale.publish(rows[2:4])
+    await ours.publish(rows[5:])
+
+    subscription, woken = await subscribe(connect(READER))
+    taken = await take(subscription, woken, 8)
+    assert positions(taken) == [1, 2, 3, 4, 5, 3, 4, 6]
+    assert beyond_cursor(taken) == rows
+    await subscription.close()
+
+
+async def test_who_begins_behind_a_stale_relay_sends_again_what_readers_know(
+    connect: Connect,
+) -> None:
+    rows = [message(position) for position in range(1, 6)]
+    ours = await publisher_of(connect(SOURCE))
+    stale = await publisher_of(connect(SOURCE))
+    await ours.publish(rows[:4])
+    await stale.publish(rows[:2])
+
+    successor = await connect(SOURCE).publisher(SOURCE)
+    assert await successor.tail() == StreamId(1, 2, rows[1].id)
+    await successor.publish(rows[2:])
+
+    reader = connect(READER)
+    subscription, woken = await subscribe(reader)
+    assert beyond_cursor(await take(subscription, woken, 9)) == rows
+    assert not reader.lost.is_set()
+    await subscription.close()
+
+
+# It cannot keep everything.
+
+WANTED, OTHER = TYPES[0], "payments.NobodyReads"
+
+
+async def test_a_reader_that_needs_what_is_gone_stops_there_and_says_so(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    kafka_mock.create("inventory")
+    publisher = await publisher_of(connect(SOURCE))
+    await publisher.publish([message(position) for position in range(1, 11)])
+    kafka_mock.trim(SOURCE, 6)
+    reader = connect(READER)
+    cursor = Cursor(CursorId("consumer", SOURCE, 1), 4, 4, hint=3)
+    sources = {SOURCE: TYPES, "inventory": ("inventory.StockReserved",)}
+    woken = asyncio.Event()
+
+    subscription = await reader.subscribe(READER, sources, [cursor], woken.set)
+    async with asyncio.timeout(5):
+        await reader.lost.wait()  # it might have been the topic of another life
+    await subscription.close()
+    reader.lost.clear()
+    subscription = await reader.subscribe(READER, sources, [cursor], woken.set)
+
+    async with asyncio.timeout(5):
+        while not reader.gaps:
+            await asyncio.sleep(0.01)
+    assert reader.gaps.keys() == {SOURCE}
+    for word in (READER, "up to 4", "goes on at 7", f"lost {WANTED} 6", "over http"):
+        assert word in reader.gaps[SOURCE]
+    # Never past it, and nothing else stops.
+    await publisher.publish([message(11)])
+    other = replace(message(1), source="inventory", type="inventory.StockReserved")
+    await (await publisher_of(connect("inventory"), "inventory")).publish([other])
+    assert [r.message for r in await take(subscription, woken, 1)] == [other]
+    assert subscription.take(10) == []
+    assert not await subscription.behind()
+    assert not reader.lost.is_set()
+    await subscription.close()
+
+
+@pytest.mark.parametrize(
+    ("gone", "at"),
+    [(4, 4), (6, 4), (6, 6), (6, 9)],
+    ids=["nothing", "what nobody reads", "what was read", "what was read long ago"],
+)
+async def test_a_reader_that_needs_nothing_of_what_is_gone_reads_on(
+    kafka_mock: KafkaMock, connect: Connect, gone: int, at: int
+) -> None:
+    unread = {5, 6}
+    rows = [message(n, type_=OTHER if n in unread else WANTED) for n in range(1, 11)]
+    await (await publisher_of(connect(SOURCE))).publish(rows)
+    kafka_mock.trim(SOURCE, gone)
+    reader = connect(READER)
+
+    cursor = Cursor(CursorId("consumer", SOURCE, 1), at, at, hint=at - 1)
+    subscription, woken = await subscribe(reader, cursor)
+
+    wanted = [row for row in rows if row.type == WANTED and row.position > at]
+    assert [r.message for r in await take(subscription, woken, len(wanted))] == wanted
+    assert not reader.lost.is_set()
+    await subscription.close()
+
+
+async def test_a_new_reader_of_a_topic_that_lost_its_beginning_does_not_start_in_the_middle(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    await (await publisher_of(connect(SOURCE))).publish([message(n) for n in range(1, 5)])
+    kafka_mock.trim(SOURCE, 2)
+    reader = connect(READER)
+
+    subscription, _ = await subscribe(reader)
+
+    async with asyncio.timeout(5):
+        await reader.lost.wait()
+    assert subscription.take(10) == []
+    await subscription.close()
+
+
+async def test_what_went_before_is_known_to_who_publishes_next(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    await (await publisher_of(connect(SOURCE))).publish([message(1), message(2, type_=OTHER)])
+    await (await publisher_of(connect(SOURCE))).publish([message(3, type_=OTHER)])
+    kafka_mock.trim(SOURCE, 2)
+    reader = connect(READER)
+
+    subscription, _ = await subscribe(reader)
+
+    async with asyncio.timeout(5):
+        await reader.lost.wait()
+    await subscription.close()
+
+
+async def test_a_topic_that_ends_before_the_reader_makes_it_begin_again(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    await (await publisher_of(connect(SOURCE))).publish([message(n) for n in range(1, 5)])
+    reader = connect(READER)
+    subscription, woken = await subscribe(reader)
+    last = (await take(subscription, woken, 4))[-1]
+
+    kafka_mock.delete(SOURCE)
+    kafka_mock.create(SOURCE)
+
+    async with asyncio.timeout(10):
+        await reader.lost.wait()
+    await subscription.close()
+    await (await publisher_of(connect(SOURCE))).publish([message(n) for n in range(1, 6)])
+    cursor = Cursor(CursorId("consumer", SOURCE, 1), 4, 4, last.hint)
+    subscription, woken = await subscribe(reader, cursor)
+    assert positions(await take(subscription, woken, 1)) == [5]
+    await subscription.close()
+
+
+async def test_a_cluster_that_lost_everything_is_sent_all_again() -> None:
+    store = MemoryStore(BENCH.name, SystemClock())
+    for batch in batches(400):
+        await store.append(batch)
+    rows = await store.outbox(0, 1000)
+    lease = await store.take_lease(LEASE, "one", 60)
+    assert lease is not None
+    clusters: list[KafkaMock] = []
+    transport = KafkaTransport(lambda: clusters[-1].properties, BENCH.name)
+    metrics = Metrics(BENCH.name)
+
+    async def relay_all() -> None:
+        publisher = await transport.publisher(BENCH.name)
+        relay = Relay(store, publisher, BENCH.name, lease, metrics)
+        running = asyncio.create_task(relay.run(asyncio.Event()))
+        looking = await KafkaTransport(lambda: clusters[-1].properties, "look").publisher("bench")
+
+        async def all_there() -> bool:
+            tail = await looking.tail()
+            return tail is not None and tail.id == rows[-1].id
+
+        await until(all_there)
+        await looking.close()
+        running.cancel()
+        await asyncio.wait([running])
+
+    with KafkaMock() as first:
+        first.create(BENCH.name)
+        clusters.append(first)
+        await relay_all()
+    async with asyncio.timeout(10):
+        await transport.lost.wait()
+
+    with KafkaMock() as second:
+        second.create(BENCH.name)
+        clusters.append(second)
+        await relay_all()
+        woken = asyncio.Event()
+        cursor = Cursor(CursorId("consumer", BENCH.name, 1), rows[99].position, 0, hint=99)
+        subscription = await transport.subscribe(
+            "reader", {BENCH.name: ["bench.Done"]}, [cursor], woken.set
+        )
+        taken = await take(subscription, woken, 300)
+        assert beyond_cursor(taken, rows[99].position) == rows[100:]
+        assert transport.gaps == {}
+        await subscription.close()
+        await transport.close()
+
+
+# It cannot name its writers: what is not ours stops neither writer nor reader.
+
+
+async def test_garbage_behind_our_last_message_stops_neither_writer_nor_reader(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    publisher = await publisher_of(connect(SOURCE))
+    first, second = message(1), message(2)
+    await publisher.publish([first])
+    ours = headers_of(first, Trail())
+    somebody = stranger(kafka_mock)
+    garbage: tuple[Headers, ...] = (
+        {},
+        {"ce_id": "\N{SNOWMAN}"},
+        {"ce_id": b"\xff"},
+        {**ours, "ce_source": "ordering"},
+        {**ours, "ce_position": str(2**63)},
+        {**ours, "ce_position": "9", "ce_previous": "payments.PaymentReceived"},
+        {**ours, "ce_id": "mine", "ce_position": "9", "ce_previous": f"{WANTED}=1.8"},
+    )
+    for headers in garbage:
+        somebody.produce(SOURCE, b"\xff{", headers=headers)
+    somebody.produce(SOURCE, None, headers=ours)
+    assert somebody.flush(5) == 0
+
+    assert await publisher.tail() == StreamId(1, 1, first.id)
+    await publisher.publish([second])
+
+    reader = connect(READER)
+    subscription, woken = await subscribe(reader)
+    assert [r.message for r in await take(subscription, woken, 2)] == [first, second]
+    assert not await subscription.behind()
+    assert not reader.lost.is_set()
+    await subscription.close()
+
+
+async def test_the_tail_is_found_behind_more_garbage_than_is_looked_at_in_one_go(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    publisher = await publisher_of(connect(SOURCE))
+    await publisher.publish([only := message(1)])
+    somebody = stranger(kafka_mock)
+    for _ in range(2500):
+        somebody.produce(SOURCE, b"?")
+    assert somebody.flush(5) == 0
+
+    assert await publisher.tail() == StreamId(1, 1, only.id)
+
+
+# Brokers, one by one.
+
+
+async def test_a_broker_that_is_down_stops_only_what_it_leads(
+    kafka_mock: KafkaMock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_producer, "ACK_SECONDS", 0.5)
+    kafka_mock.create("inventory")
+    kafka_mock.lead(SOURCE, 1)
+    kafka_mock.lead("inventory", 2)
+    ours = await publisher_of(connect(SOURCE))
+    theirs = await publisher_of(connect("inventory"), "inventory")
+    reader = connect(READER)
+    woken = asyncio.Event()
+    stock = "inventory.StockReserved"
+    subscription = await reader.subscribe(
+        READER, {SOURCE: TYPES, "inventory": (stock,)}, [], woken.set
+    )
+
+    kafka_mock.set_down(1)
+    with pytest.raises(TransportUnavailable, match="not confirmed"):
+        await ours.publish([message(1)])
+    await theirs.publish([replace(message(1), source="inventory", type=stock)])
+    assert [r.message.source for r in await take(subscription, woken, 1)] == ["inventory"]
+    kafka_mock.set_up(1)
+
+    async def published() -> bool:
+        try:
+            if await ours.tail() is None:
+                await ours.publish([message(1)])
+        except TransportError:
+            return False
+        return True
+
+    await until(published)
+    assert [r.message.source for r in await take(subscription, woken, 1)] == [SOURCE]
+    assert not reader.lost.is_set()
+    await subscription.close()
+
+
+async def test_each_broker_may_be_down_for_a_while_if_another_takes_over(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    kafka_mock.lead(SOURCE, 3)
+    publisher = await publisher_of(connect(SOURCE))
+    reader = connect(READER)
+    subscription, woken = await subscribe(reader)
+    for position, down in enumerate((3, 1, 2), 1):
+        kafka_mock.set_down(down)
+        kafka_mock.lead(SOURCE, down % 3 + 1)  # the election, which the mock does not hold
+
+        await publisher.publish([message(position)])
+
+        assert positions(await take(subscription, woken, 1)) == [position]
+        kafka_mock.set_up(down)
+    assert not reader.lost.is_set()
+    await subscription.close()
+
+
+# Ends.
+
+
+async def test_a_chunk_that_is_given_up_leaves_nothing_under_way(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    publisher = await publisher_of(connect(SOURCE))
+    rows = [message(position) for position in range(1, 101)]
+    await publisher.publish(rows[:1])
+    kafka_mock.stop()
+    under_way = asyncio.create_task(publisher.publish(rows[1:]))
+    await asyncio.sleep(0.1)
+
+    under_way.cancel()
+    async with asyncio.timeout(2):
+        await asyncio.wait([under_way])
+    assert under_way.cancelled()
+    with pytest.raises(TransportUnavailable, match="not known how"):
+        await publisher.publish(rows[1:])
+
+    kafka_mock.start()
+    tails: list[StreamId] = []
+
+    async def reached() -> bool:
+        try:
+            tail = await publisher.tail()
+        except TransportError:
+            return False
+        assert tail is not None
+        tails.append(tail)
+        return True
+
+    await until(reached)
+    assert tails[-1] == StreamId(1, 1, rows[0].id)
+
+
+async def test_nothing_of_a_connection_is_left_when_it_is_closed(kafka_mock: KafkaMock) -> None:
+    await asyncio.to_thread(int)  # the loop keeps threads of its own
+    process = psutil.Process()
+    before = process.num_threads()
+    transport = kafka(kafka_mock, SOURCE)
+    publisher = await publisher_of(transport)
+    await publisher.publish([message(1)])
+    _, woken = await subscribe(transport)
+    async with asyncio.timeout(5):
+        await woken.wait()
+    assert process.num_threads() > before + 5
+
+    async with asyncio.timeout(2):
+        await transport.close()
+
+    async def gone() -> bool:
+        return bool(process.num_threads() <= before + 1)  # the loop may have needed one more
+
+    await until(gone)
+
+
+async def test_a_reader_that_takes_nothing_holds_a_bounded_number_of_messages(
+    connect: Connect,
+) -> None:
+    publisher = await publisher_of(connect(SOURCE))
+    rows = [message(position) for position in range(1, 4001)]
+    for first in range(0, len(rows), 500):
+        await publisher.publish(rows[first : first + 500])
+
+    subscription, woken = await subscribe(connect(READER))
+    assert isinstance(subscription, KafkaSubscription)
+    async with asyncio.timeout(5):
+        while len(subscription._arrived) < PREFETCH:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
+
+    assert len(subscription._arrived) < PREFETCH + BATCH
+    assert [r.message for r in await take(subscription, woken, len(rows))] == rows
+    await subscription.close()
+
+
+# What people get wrong.
+
+
+@pytest.mark.parametrize("partitions", [0, 4])
+async def test_a_topic_that_would_lose_the_order_is_refused(
+    kafka_mock: KafkaMock, connect: Connect, partitions: int
+) -> None:
+    if partitions:
+        kafka_mock.create("ordering", partitions)
+    transport = connect("ordering")
+
+    with pytest.raises(TransportUnavailable, match=r"topic ordering .* create it with one"):
+        await (await transport.publisher("ordering")).tail()
+    with pytest.raises(TransportUnavailable, match=r"topic ordering .* create it with one"):
+        await transport.subscribe(READER, {"ordering": ("x",)}, [], lambda: None)
+
+
+async def test_properties_that_are_none_are_named() -> None:
+    transport = KafkaTransport(lambda: {"bootstrap.server": "127.0.0.1:1"}, SOURCE)
+    with pytest.raises(BadSettings, match=r"bootstrap\.server"):
+        await (await transport.publisher(SOURCE)).tail()
+
+
+async def test_brokers_that_cannot_be_reached_are_an_error_in_time() -> None:
+    transport = KafkaTransport(lambda: {"bootstrap.servers": "127.0.0.1:1"}, SOURCE)
+    async with asyncio.timeout(5):
+        with pytest.raises(TransportUnavailable, match="Kafka"):
+            await (await transport.publisher(SOURCE)).tail()
+    assert not transport.connected
+
+
+def test_without_the_extra_it_is_said_how_to_get_it() -> None:
+    program = (
+        "import sys; sys.modules['confluent_kafka'] = None\n"
+        "from stagepost.errors import NotInstalled\n"
+        "try:\n"
+        "    import stagepost.engine.transports.kafka\n"
+        "except NotInstalled as error:\n"
+        "    print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.startswith("a link over Kafka needs the package confluent-kafka")
+    assert "pip install 'stagepost[kafka]'" in said
