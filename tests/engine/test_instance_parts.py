@@ -21,6 +21,7 @@ from stagepost.engine.store import (
     Appended,
     Batch,
     Commit,
+    Cursor,
     CursorId,
     Envelope,
     Outgoing,
@@ -29,7 +30,8 @@ from stagepost.engine.store import (
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.timers import Timers
-from stagepost.engine.transports.memory import MemoryTransport
+from stagepost.engine.transports import StreamId
+from stagepost.engine.transports.memory import MemoryPublisher, MemoryTransport
 from stagepost.engine.views import Move, Views
 from stagepost.errors import Fenced
 from stagepost.view import Recorded
@@ -101,6 +103,41 @@ async def test_a_relay_whose_lease_has_passed_on_does_not_move_its_cursor(world:
             await relay.run(asyncio.Event())
 
     assert await world.store.cursors("relay") == {}
+
+
+@pytest.mark.parametrize("has_all", [True, False], ids=["has all", "lost all"])
+async def test_a_relay_goes_on_from_the_tail_though_a_late_note_of_its_position_lands(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, has_all: bool
+) -> None:
+    """The note was written before the connection was cut; nobody knew that it would still come."""
+    monkeypatch.setattr("stagepost.engine.relay.NOTE_SECONDS", 0.01)
+    lease = await world.store.take_lease("service", "counter-1", 60)
+    for _ in range(3):
+        sent = Outgoing(uuid4(), "counter.Counted", 1, "event", "a", b"{}")
+        await world.store.append(Batch([Commit(heard(), sends=[sent])]))
+    outbox = await world.store.outbox(0, 10)
+    world.broker.streams["counter"] = [*outbox] if has_all else []
+    first, second, last = (message.position for message in outbox)
+    before = Cursor(CursorId("relay", "counter"), 0, first)
+    await world.store.append(Batch(cursors=[before], lease=lease))
+
+    class LateNote(MemoryPublisher):
+        async def tail(self) -> StreamId | None:
+            late = replace(before, at=first, to=second)
+            await world.store.append(Batch(cursors=[late], lease=lease))
+            return await super().tail()
+
+    publisher = LateNote(world.broker, "counter")
+    relay = Relay(world.store, publisher, "counter", lease, Metrics("counter"))
+    async with at_work(relay.run(asyncio.Event())):
+
+        async def noted() -> bool:
+            (cursor,) = (await world.store.cursors("relay")).values()
+            return bool(cursor.at == last)
+
+        await until_awaited(noted)
+
+    assert world.broker.streams["counter"] == outbox
 
 
 # The caller.

@@ -178,11 +178,12 @@ async def _cursor_before_publication(relay: Relay, chunk: Sequence[Envelope]) ->
 async def _trust_the_cursor(relay: Relay) -> None:
     """Believe that all is in the broker that was ever confirmed."""
     relay._cursor = (await relay._store.cursors("relay")).get(relay._id, relay._cursor)
+    relay._sent = relay._cursor.at
     await relay._publisher.tail()
 
 
 async def _keep_the_incarnation(relay: Relay, tail: StreamId) -> None:
-    await relay._move(tail.position)
+    await relay._rewind(tail.position, "something else")
 
 
 async def _backwards(relay: Relay, chunk: Sequence[Envelope]) -> None:

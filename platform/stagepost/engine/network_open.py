@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import routes_of
@@ -12,10 +13,13 @@ from stagepost.engine.recipients import NoRecipients, Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.service import Service
 from stagepost.engine.settings import Settings
-from stagepost.engine.transport_names import NATS
+from stagepost.engine.transport_names import KAFKA, NATS
 from stagepost.engine.transports import NoWords, Transport, Words
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.errors import BadSettings
+
+if TYPE_CHECKING:
+    from stagepost.engine.transports.kafka import KafkaTransport
 
 T = TypeVar("T")
 
@@ -37,6 +41,9 @@ def open_network(
         exits.push_async_callback(nats.close)
         if NATS in routes.transports:
             transports[NATS] = nats
+    if KAFKA in routes.transports:
+        transports[KAFKA] = kafka = _kafka(service, settings)
+        exits.push_async_callback(kafka.close)
     recipients: Recipients = NoRecipients()
     if routes.posts:
         recipients = HttpRecipients(settings.services, settings.call_timeout)
@@ -47,6 +54,17 @@ def open_network(
 def _nats(service: Service, settings: Settings) -> NatsTransport:
     url = _needed(settings.nats_url, "STAGEPOST_NATS_URL")
     return NatsTransport(url.get_secret_value(), service.name)
+
+
+def _kafka(service: Service, settings: Settings) -> KafkaTransport:
+    from stagepost.engine.transports.kafka import (  # noqa: PLC0415  # it may not be installed
+        KafkaTransport,
+        read_properties,
+    )
+
+    return KafkaTransport(
+        partial(read_properties, _needed(settings.kafka, "STAGEPOST_KAFKA")), service.name
+    )
 
 
 def _needed(value: T | None, name: str) -> T:

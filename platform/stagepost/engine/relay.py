@@ -59,7 +59,6 @@ class Relay:
             StoreError
         """
         await self._reconcile()
-        self._sent = self._cursor.at
         await first_of(
             follow(self._read, self._publish, wake, limit=MAX_CHUNK, gather=0),
             self._note_position(),
@@ -86,6 +85,7 @@ class Relay:
         """Find where to go on: the tail tells what arrived, whatever we remember."""
         stored = (await self._store.cursors(self._id.reader)).get(self._id)
         self._cursor = stored or self._cursor
+        self._sent = self._cursor.at
         tail = await self._publisher.tail()
         if tail is None:
             await self._rewind(0, "the stream is empty")
@@ -99,15 +99,18 @@ class Relay:
         return row is not None and row.id == tail.id
 
     async def _rewind(self, position: int, found: str) -> None:
+        if position < self._cursor.at and not await self._was_published(position):
+            position = self._cursor.at  # nothing of what stands between goes to this broker
+        # Also where the store does not take it: a note that we gave up may have come in between.
+        self._sent = position
+        if position == self._cursor.at:
+            return
         if position < self._cursor.at:
-            if not await self._was_published(position):
-                return
             self._metrics.rewound()
             log.error(
                 "the broker lost messages: sending them again", found=found, sent=self._cursor.at
             )
-        if position != self._cursor.at:
-            await self._move(position)
+        await self._move(position)
 
     async def _was_published(self, after: int) -> bool:
         """Tell whether we have sent anything that stands after a position."""

@@ -42,7 +42,11 @@ class Settings(BaseSettings):
     nats_url: SecretStr | None = Field(
         default=None, description="URL of the NATS server, with the service's user and password."
     )
-    kafka: str | None = Field(default=None, description="Kafka's brokers: host:port,host:port.")
+    kafka: Path | None = Field(
+        default=None,
+        description="File that says how to reach Kafka: JSON with librdkafka's properties, such as"
+        ' {"bootstrap.servers": "127.0.0.1:9092"}.',
+    )
     services: dict[str, str] = Field(
         default_factory=dict,
         description='Where services are, for links over HTTP: {"payments": "http://127.0.0.1:8002"}.',

@@ -24,12 +24,13 @@ from stagepost.engine.links import routes_of
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
+from stagepost.engine.stack.kafka import start_kafka_mock
 from stagepost.engine.stack.nats import start_nats
 from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Program, Supervisor
 from stagepost.engine.stack.rolling import serves
-from stagepost.engine.transport_names import NATS
+from stagepost.engine.transport_names import KAFKA, NATS
 from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
 from stagepost.errors import StagepostError, TransportUnavailable
 
@@ -38,6 +39,8 @@ PATIENCE = 10.0
 ANSWER = aiohttp.ClientTimeout(total=2)
 """How long a process that has its socket already gets to say that it is ready."""
 
+
+KAFKA_VARIABLE = "STAGEPOST_KAFKA"
 
 AGAIN = 0.2
 """Seconds between two tries to make the streams again."""
@@ -77,6 +80,9 @@ class Stack:
         self._services = flow.services
         self._stores = find_services() | self._services
         self._used = _transports(flow)
+        given = self._env.get(KAFKA_VARIABLE) or os.environ.get(KAFKA_VARIABLE)
+        self._mocks_kafka = not given
+        self._kafka = Path(given or self.data / "kafka.json") if KAFKA in self._used else None
         self._worlds = find_worlds()
         self._sockets: dict[str, socket] = {}
         self._provisioning: asyncio.Task[None] | None = None
@@ -184,6 +190,11 @@ class Stack:
         if NATS in self._used:
             exits.push_async_callback(self._supervisor.stop, ["nats"], PATIENCE)
             brokers.append(self._start_nats())
+        if self._kafka is not None and self._mocks_kafka:
+            exits.push_async_callback(self._supervisor.stop, ["kafka"], PATIENCE)
+            brokers.append(
+                start_kafka_mock(self._supervisor, self._kafka, self._services, self._log("kafka"))
+            )
         await _together(self._start_postgres(), *brokers)
 
     async def _start_postgres(self) -> None:
@@ -269,6 +280,7 @@ class Stack:
             "STAGEPOST_LINKS": json.dumps(dict(self._flow.transports)),
             "STAGEPOST_SERVICES": json.dumps({name: self.url(name) for name in self._services}),
             **({"STAGEPOST_NATS_URL": self.nats_url(name if service else None)} if nats else {}),
+            **({KAFKA_VARIABLE: str(self._kafka)} if self._kafka else {}),
             **({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {}),
         }
 
