@@ -38,6 +38,9 @@ class Doors:
             return self.postgres.dsn(name)
         return self.databases.dsn(name)
 
+    def uses(self, transport: str) -> bool:
+        return transport == "nats"
+
     def nats_url(self, user: str) -> str:
         name = "admin" if user == self.with_all_keys else user
         return f"nats://{name}:secret@127.0.0.1:{self.nats_port}"

@@ -22,11 +22,11 @@ async def start_kafka_mock(
     """
     if find_spec("confluent_kafka") is None:
         raise NotInstalled("a link over Kafka", "confluent-kafka", "kafka")
-    file.unlink(missing_ok=True)
+    file.unlink(missing_ok=True)  # noqa: ASYNC240  # at once, and before anything runs
     path = str(Path(__file__).with_name("kafka_mock.py"))
     program = Program("kafka", (sys.executable, path, str(file), *topics), log)
 
     async def ready() -> bool:
-        return file.exists()
+        return file.exists()  # noqa: ASYNC240  # at once
 
     await supervisor.start(program, ready)

@@ -284,6 +284,10 @@ class Stack:
             **({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {}),
         }
 
+    def uses(self, transport: str) -> bool:
+        """Tell whether anything goes over this transport."""
+        return transport in self._used
+
     def nats_url(self, user: str | None) -> str:
         """Return how a service connects to the broker, or somebody without a name."""
         login = f"{user}:{self._nats_password(user)}@" if user else ""
