@@ -57,10 +57,9 @@ def _nats(service: Service, settings: Settings) -> NatsTransport:
 
 
 def _kafka(service: Service, settings: Settings) -> KafkaTransport:
-    from stagepost.engine.transports.kafka import (  # noqa: PLC0415  # it may not be installed
-        KafkaTransport,
-        read_properties,
-    )
+    # It may not be installed.
+    from stagepost.engine.transports.kafka import KafkaTransport  # noqa: PLC0415
+    from stagepost.engine.transports.kafka_client import read_properties  # noqa: PLC0415
 
     return KafkaTransport(
         partial(read_properties, _needed(settings.kafka, "STAGEPOST_KAFKA")), service.name

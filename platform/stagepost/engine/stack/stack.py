@@ -24,7 +24,7 @@ from stagepost.engine.links import routes_of
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
-from stagepost.engine.stack.kafka import start_kafka_mock
+from stagepost.engine.stack.kafka import start_kafka
 from stagepost.engine.stack.nats import start_nats
 from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
@@ -193,7 +193,7 @@ class Stack:
         if self._kafka is not None and self._mocks_kafka:
             exits.push_async_callback(self._supervisor.stop, ["kafka"], PATIENCE)
             brokers.append(
-                start_kafka_mock(self._supervisor, self._kafka, self._services, self._log("kafka"))
+                start_kafka(self._supervisor, self._kafka, self._services, self._log("kafka"))
             )
         await _together(self._start_postgres(), *brokers)
 

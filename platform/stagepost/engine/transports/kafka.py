@@ -37,7 +37,6 @@ from stagepost.engine.transports.kafka_client import (
     KafkaException,
     Properties,
     last_of_ours,
-    read_properties,
 )
 from stagepost.engine.transports.kafka_envelope import Place, Trail, headers_of
 from stagepost.engine.transports.kafka_producer import Producing
@@ -46,8 +45,6 @@ from stagepost.errors import TransportUnavailable
 
 _USUAL = frozenset({KafkaError._TRANSPORT, KafkaError._RESOLVE})  # noqa: SLF001  # their names
 """One broker cannot be reached: told at each try, and no matter while there is another."""
-
-__all__ = ["KafkaTransport", "read_properties"]
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
