@@ -16,6 +16,7 @@ from stagepost.engine.database import (
     Pool,
     PooledConnection,
     acquire,
+    connected,
     fetch,
     is_passing,
     open_pool,
@@ -200,8 +201,17 @@ class PostgresStore:
     async def incarnation(self) -> int:
         return int((await self._fetch("incarnation"))[0][0])
 
-    async def raise_incarnation(self, above: int, since: int) -> int:
-        return int((await self._fetch("raise_incarnation", above, since))[0][0])
+    async def raise_incarnation(self, above: int, since: int, lease: Lease) -> int:
+        self._refuse_former_life()
+        raising = (_STATEMENTS["raise_incarnation"], above, since, lease.name, lease.epoch)
+        async with connected(self._pool) as connection, connection.transaction():
+            await self._recognise(connection)
+            # A statement of its own: only the next one sees what was under way till then.
+            await connection.execute(_STATEMENTS["lock_append"])
+            raised = await connection.fetchval(*raising)
+        if raised is None:
+            raise Fenced(f"the lease {lease.name} has passed on from epoch {lease.epoch}")
+        return int(raised)
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         rows = await self._fetch("take_lease", name, holder, seconds)
