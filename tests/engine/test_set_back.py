@@ -89,6 +89,20 @@ async def test_a_store_that_lost_what_it_confirmed_says_so_before_it_writes(
     assert await write(store, "after") == [Outcome.KEPT]
 
 
+async def test_a_server_whose_pids_come_again_is_looked_at_all_the_same(
+    store: PostgresStore, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they do where a container is started anew."""
+    monkeypatch.setattr(asyncpg.Connection, "get_server_pid", lambda _: 70)
+    await write(store, "before")
+    await replica.copy()
+    await write(store, "lost")
+    await replica.take_over()
+
+    with pytest.raises(Fenced, match="set back"):
+        await write(store, "after")
+
+
 async def test_a_store_that_lost_nothing_goes_on(store: PostgresStore, replica: Replica) -> None:
     await write(store, "before")
     await replica.copy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Self
 from uuid import UUID
+from weakref import WeakSet
 
 import asyncpg
 from eventsourcing.persistence import StoredEvent
@@ -13,6 +14,7 @@ from stagepost.engine.append_arrays import arrays_of
 from stagepost.engine.database import (
     SQL,
     UNREACHABLE,
+    Connection,
     Pool,
     PooledConnection,
     acquire,
@@ -53,7 +55,7 @@ class PostgresStore:
         self._pool = pool
         self._service = service
         self._kept: UUID | None = None
-        self._backends: set[int] = set()
+        self._recognised: WeakSet[Connection] = WeakSet()
         self._set_back = False
 
     @classmethod
@@ -98,13 +100,14 @@ class PostgresStore:
         Raises:
             Fenced: it was set back. Whoever leads must begin anew, with a new lease.
         """
-        backend = connection.get_server_pid()
-        if backend in self._backends:
+        # By the connection itself, of which the pool lends proxies: a server's pids come again.
+        ours: Connection = connection._con  # type: ignore[attr-defined]  # noqa: SLF001
+        if ours in self._recognised:
             return
         if self._kept and not await connection.fetchval(_STATEMENTS["is_kept"], self._kept):
             self._kept, self._set_back = None, True
             self._refuse_former_life()
-        self._backends.add(backend)
+        self._recognised.add(ours)
 
     def _refuse_former_life(self) -> None:
         if self._set_back:
