@@ -11,7 +11,7 @@ from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine.database import Connection
 from stagepost.engine.stack.postgres import Postgres
-from stagepost.engine.store import Batch, Outcome
+from stagepost.engine.store import Batch, Lease, Outcome
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import Fenced, OutcomeUnknown, StoreUnavailable
 from tests.conftest import Database, NewDatabase
@@ -89,6 +89,20 @@ async def test_a_store_that_lost_what_it_confirmed_says_so_before_it_writes(
     assert await write(store, "after") == [Outcome.KEPT]
 
 
+async def test_a_server_whose_pids_come_again_is_looked_at_all_the_same(
+    store: PostgresStore, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they do where a container is started anew."""
+    monkeypatch.setattr(asyncpg.Connection, "get_server_pid", lambda _: 70)
+    await write(store, "before")
+    await replica.copy()
+    await write(store, "lost")
+    await replica.take_over()
+
+    with pytest.raises(Fenced, match="set back"):
+        await write(store, "after")
+
+
 async def test_a_store_that_lost_nothing_goes_on(store: PostgresStore, replica: Replica) -> None:
     await write(store, "before")
     await replica.copy()
@@ -116,6 +130,32 @@ async def test_a_lease_of_the_former_life_is_no_lease_until_it_is_taken_again(
     assert newer is not None
     assert await store.renew_lease(newer, 60)
     await store.append(Batch(lease=newer))
+
+
+async def test_who_led_in_the_former_life_begins_no_new_incarnation(
+    store: PostgresStore, replica: Replica
+) -> None:
+    lease = await store.take_lease("service", "one", 60)
+    assert lease is not None
+    await replica.copy()
+    await write(store, "lost")
+    await replica.take_over()
+
+    with pytest.raises(Fenced):
+        await raise_incarnation(store, lease)
+    with pytest.raises(Fenced):  # as long as nobody has begun anew
+        await raise_incarnation(store, lease)
+
+    assert await store.incarnation() == 1
+
+
+async def raise_incarnation(store: PostgresStore, lease: Lease) -> int:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await store.raise_incarnation(1, 0, lease)
+            except StoreUnavailable:
+                await asyncio.sleep(0.05)
 
 
 async def test_an_instance_handles_again_what_its_database_forgot_in_a_new_incarnation(

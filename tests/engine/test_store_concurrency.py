@@ -147,11 +147,11 @@ async def test_a_reader_behind_32_writers_misses_nothing_and_sees_each_key_in_or
     assert all(seen == list(range(1, len(seen) + 1)) for seen in by_key.values())
 
 
-async def waits(owner: Connection, taker: Connection) -> bool:
-    """Tell whether a connection waits for the lock of `append`."""
+async def somebody_waits(owner: Connection) -> bool:
+    """Tell whether somebody waits for the lock of `append`."""
     return bool(
         await owner.fetchval(
-            "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted", taker.get_server_pid()
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         )
     )
 
@@ -169,7 +169,7 @@ async def test_who_takes_the_lease_finds_all_that_the_holder_before_wrote(
         under_way = Batch([writes("a", 1)], lease=zombie)
         await connection.fetchrow(_STATEMENTS["append"], *arrays_of(under_way))
         taking = asyncio.create_task(taker.fetchval(_STATEMENTS["take_lease"], "worker", "two", 10))
-        while not await waits(postgres_world.owner, taker):
+        while not await somebody_waits(postgres_world.owner):
             assert not taking.done(), "the lease passed on while its holder was writing"
         await transaction.commit()
     assert await taking == 2
@@ -178,3 +178,21 @@ async def test_who_takes_the_lease_finds_all_that_the_holder_before_wrote(
     with pytest.raises(Fenced):
         await append(store, writes("a", 2), lease=zombie)
     assert await versions(store, "a") == [[1]]
+
+
+async def test_what_is_being_appended_belongs_to_the_incarnation_that_is_raised_meanwhile(
+    postgres_world: PostgresWorld, pool: Pool
+) -> None:
+    store = postgres_world.store
+    lease = await store.take_lease("service", "one", 60)
+    assert lease is not None
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await raw_append(connection, next_write("a", 1))
+        raising = asyncio.create_task(store.raise_incarnation(1000, 0, lease))
+        while not await somebody_waits(postgres_world.owner):
+            assert not raising.done(), "it was raised before all was there"
+        await transaction.commit()
+    assert await raising == 2
+    assert [sent.incarnation for sent in await store.outbox(0, 10)] == [2]

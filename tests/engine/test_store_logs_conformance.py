@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from stagepost.engine.store import Commit, Cursor, CursorId, Handled, Stream
+import pytest
+
+from stagepost.engine.store import Commit, Cursor, CursorId, Handled, Lease, Stream
+from stagepost.errors import Fenced
 from tests.engine.stores import (
     SERVICE,
     World,
@@ -129,12 +132,19 @@ async def test_the_journal_tells_handled_ignored_refused_and_parked_apart(world:
     assert [e.outcome for e in await world.store.journal(None, 0, 10)] == list(Handled)
 
 
+async def led(world: World) -> Lease:
+    lease = await world.store.take_lease("service", "one", 60)
+    assert lease is not None
+    return lease
+
+
 async def test_a_database_that_was_set_back_goes_on_beyond_what_was_published(world: World) -> None:
     await append(world.store, Commit(heard(), sends=[told()]))
     assert await world.store.incarnation() == 1
     await append(world.store, Commit(heard(), sends=[told()]))
     published, since = await world.store.outbox(0, 10)
-    assert await world.store.raise_incarnation(100, published.position) == 2
+    lease = await led(world)
+    assert await world.store.raise_incarnation(100, published.position, lease) == 2
     assert await world.store.incarnation() == 2
     await append(world.store, Commit(heard(), sends=[told()]))
     old, moved, new = await world.store.outbox(0, 10)
@@ -147,9 +157,22 @@ async def test_a_database_that_was_set_back_goes_on_beyond_what_was_published(wo
 async def test_positions_do_not_go_back_with_a_new_incarnation(world: World) -> None:
     await append(world.store, Commit(heard(), sends=[told(), told()]))
     old = await world.store.outbox(0, 10)
-    await world.store.raise_incarnation(1, 0)
+    await world.store.raise_incarnation(1, 0, await led(world))
     await append(world.store, Commit(heard(), sends=[told()]))
     assert (await world.store.outbox(0, 10))[-1].position > old[-1].position
+
+
+async def test_who_no_longer_leads_begins_no_new_incarnation(world: World) -> None:
+    await append(world.store, Commit(heard(), sends=[told()]))
+    before = await world.store.outbox(0, 10)
+    older = await led(world)
+    await led(world)
+
+    with pytest.raises(Fenced):
+        await world.store.raise_incarnation(100, 0, older)
+
+    assert await world.store.incarnation() == 1
+    assert await world.store.outbox(0, 10) == before
 
 
 async def test_the_backlog_counts_what_is_pending(world: World) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -93,11 +94,22 @@ async def fetch(
     Raises:
         StoreUnavailable: the database cannot be reached, or cannot do it now.
     """
-    connection = await acquire(pool)
-    try:
+    async with connected(pool) as connection:
         if first is not None:
             await first(connection)
         return await connection.fetch(statement, *args)
+
+
+@asynccontextmanager
+async def connected(pool: Pool) -> AsyncIterator[PooledConnection]:
+    """Lend a connection of the pool.
+
+    Raises:
+        StoreUnavailable: the database cannot be reached, or cannot do it now.
+    """
+    connection = await acquire(pool)
+    try:
+        yield connection
     except UNREACHABLE as error:
         raise StoreUnavailable(f"the database cannot be reached: {error}") from error
     except asyncpg.PostgresError as error:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from stagepost.engine.clock import Clock
 from stagepost.engine.store import Leadership, Lease
+from stagepost.errors import Fenced
 
 
 class MemoryLeases:
@@ -50,6 +51,10 @@ class MemoryLeases:
         lease, expires_at = self._leases[name]
         left = (expires_at - now).total_seconds()
         return Leadership(lease.holder if left > 0 else None, lease.epoch, max(left, 0.0), waiting)
+
+    def _refuse_older(self, lease: Lease) -> None:
+        if not self._is_newest(lease):
+            raise Fenced(f"the lease {lease.name} has passed on from epoch {lease.epoch}")
 
     def _is_newest(self, lease: Lease) -> bool:
         return lease.name in self._leases and self._leases[lease.name][0].epoch == lease.epoch

@@ -128,7 +128,9 @@ class Relay:
 
         What was sent since then is published under the new one, beginning where we stood before.
         """
-        incarnation = await self._store.raise_incarnation(tail.position, self._cursor.at)
+        incarnation = await self._store.raise_incarnation(
+            tail.position, self._cursor.at, self._lease
+        )
         log.error(
             "this database was set back: beginning a new incarnation",
             incarnation=incarnation,

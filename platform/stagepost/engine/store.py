@@ -374,10 +374,13 @@ class Store(Protocol):
         """Return which incarnation of this database the outbox's positions belong to."""
         ...
 
-    async def raise_incarnation(self, above: int, since: int) -> int:
+    async def raise_incarnation(self, above: int, since: int, lease: Lease) -> int:
         """Begin a new incarnation, with positions beyond `above`: this database was set back.
 
-        What was sent after `since` belongs to it already.
+        What was sent after `since` belongs to it already, and so does what is being appended.
+
+        Raises:
+            Fenced: the lease has passed on, or the database was set back once more.
         """
         ...
 

@@ -26,6 +26,7 @@ from stagepost.engine.store import (
     Envelope,
     Idempotency,
     JournalEntry,
+    Lease,
     Notification,
     Outcome,
     Outgoing,
@@ -34,7 +35,6 @@ from stagepost.engine.store import (
     TimerSet,
 )
 from stagepost.engine.store_memory_work import Calls, DeadLetters, Timers, page
-from stagepost.errors import Fenced
 from stagepost.messages import Kind
 
 REMEMBERED = timedelta(hours=24)
@@ -61,10 +61,8 @@ class MemoryStore(MemoryLeases):
         self._incarnation = 1
 
     async def append(self, batch: Batch) -> Appended:
-        if batch.lease is not None and not self._is_newest(batch.lease):
-            raise Fenced(
-                f"the lease {batch.lease.name} has passed on from epoch {batch.lease.epoch}"
-            )
+        if batch.lease is not None:
+            self._refuse_older(batch.lease)
         outcomes: list[Outcome] = []
         responses: dict[int, Idempotency] = {}
         failed: set[str | UUID] = set()
@@ -279,7 +277,8 @@ class MemoryStore(MemoryLeases):
     async def incarnation(self) -> int:
         return self._incarnation
 
-    async def raise_incarnation(self, above: int, since: int) -> int:
+    async def raise_incarnation(self, above: int, since: int, lease: Lease) -> int:
+        self._refuse_older(lease)
         self._position = max(self._position, above)
         self._incarnation += 1
         self._outbox = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Self
 from uuid import UUID
+from weakref import WeakSet
 
 import asyncpg
 from eventsourcing.persistence import StoredEvent
@@ -13,9 +14,11 @@ from stagepost.engine.append_arrays import arrays_of
 from stagepost.engine.database import (
     SQL,
     UNREACHABLE,
+    Connection,
     Pool,
     PooledConnection,
     acquire,
+    connected,
     fetch,
     is_passing,
     open_pool,
@@ -52,7 +55,7 @@ class PostgresStore:
         self._pool = pool
         self._service = service
         self._kept: UUID | None = None
-        self._backends: set[int] = set()
+        self._recognised: WeakSet[Connection] = WeakSet()
         self._set_back = False
 
     @classmethod
@@ -97,13 +100,14 @@ class PostgresStore:
         Raises:
             Fenced: it was set back. Whoever leads must begin anew, with a new lease.
         """
-        backend = connection.get_server_pid()
-        if backend in self._backends:
+        # By the connection itself, of which the pool lends proxies: a server's pids come again.
+        ours: Connection = connection._con  # type: ignore[attr-defined]  # noqa: SLF001
+        if ours in self._recognised:
             return
         if self._kept and not await connection.fetchval(_STATEMENTS["is_kept"], self._kept):
             self._kept, self._set_back = None, True
             self._refuse_former_life()
-        self._backends.add(backend)
+        self._recognised.add(ours)
 
     def _refuse_former_life(self) -> None:
         if self._set_back:
@@ -200,8 +204,17 @@ class PostgresStore:
     async def incarnation(self) -> int:
         return int((await self._fetch("incarnation"))[0][0])
 
-    async def raise_incarnation(self, above: int, since: int) -> int:
-        return int((await self._fetch("raise_incarnation", above, since))[0][0])
+    async def raise_incarnation(self, above: int, since: int, lease: Lease) -> int:
+        self._refuse_former_life()
+        raising = (_STATEMENTS["raise_incarnation"], above, since, lease.name, lease.epoch)
+        async with connected(self._pool) as connection, connection.transaction():
+            await self._recognise(connection)
+            # A statement of its own: only the next one sees what was under way till then.
+            await connection.execute(_STATEMENTS["lock_append"])
+            raised = await connection.fetchval(*raising)
+        if raised is None:
+            raise Fenced(f"the lease {lease.name} has passed on from epoch {lease.epoch}")
+        return int(raised)
 
     async def take_lease(self, name: str, holder: str, seconds: float) -> Lease | None:
         rows = await self._fetch("take_lease", name, holder, seconds)
