@@ -191,6 +191,7 @@ class Stack:
             exits.push_async_callback(self._supervisor.stop, ["nats"], PATIENCE)
             brokers.append(self._start_nats())
         if self._kafka is not None and self._mocks_kafka:
+            self._say("Kafka is a mock cluster here: in memory, not durable")
             exits.push_async_callback(self._supervisor.stop, ["kafka"], PATIENCE)
             brokers.append(
                 start_kafka(self._supervisor, self._kafka, self._services, self._log("kafka"))
