@@ -17,6 +17,7 @@ from tests.bench.load import BenchFailed
 from tests.bench.marks import show
 from tests.bench.options import Options, read_options
 from tests.bench.servers import start_servers
+from tests.bench.styles import compare, show_styles
 
 DATA = Path(".stagepost/bench").absolute()
 WRONG, BAD_OPTIONS, INTERRUPTED = 1, 2, 130
@@ -63,6 +64,8 @@ async def main() -> int:
         return BAD_OPTIONS
     two_cores()
     try:
+        if options.styles:
+            return await _styles(options)
         figures = await interruptible(measure(options, names))
     except (BenchFailed, StagepostError) as error:
         say(f"bench: {error}")
@@ -73,6 +76,17 @@ async def main() -> int:
         print(json.dumps(figures))  # noqa: T201  # the result
     else:
         show(figures, Console())
+    return 0
+
+
+async def _styles(options: Options) -> int:
+    styles = await interruptible(compare(DATA, options.orders, options.seed, say))
+    if styles is None:
+        return INTERRUPTED
+    if options.as_json:
+        print(json.dumps(styles))  # noqa: T201  # the result
+    else:
+        show_styles(styles, Console())
     return 0
 
 

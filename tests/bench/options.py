@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -16,6 +18,7 @@ class Options(BaseSettings):
     orders: int = Field(default=5000, ge=20, le=1_000_000, validation_alias="ORDERS")
     seed: int = Field(default=7, validation_alias="SEED")
     only: str | None = Field(default=None, validation_alias="ONLY")
+    styles: Literal["all"] | None = Field(default=None, validation_alias="STYLES")
     soak: bool = Field(default=False, validation_alias="SOAK")
     as_json: bool = Field(default=False, validation_alias="JSON")
 

@@ -20,11 +20,14 @@ from tests.bench.load import BenchFailed, Run, drive
 WINDOWS = {"AnswersDue": 2.0, "GoodsDue": 2.0, "SlaDue": 60.0}
 """Seconds: a slow card takes three, so that its order times out, as in the demonstration."""
 
-OUTBOXES = " UNION ALL ".join(
-    f"SELECT count(*) AS n FROM {name}.outbox"  # names of services
-    for name in find_services()
-)
-SENT = f"SELECT sum(n)::bigint FROM ({OUTBOXES}) AS s"
+
+def outboxes(what: str) -> str:
+    """Return a statement that adds something up over the messages of all services."""
+    each = (f"SELECT {what} AS n FROM {s}.outbox WHERE kind <> 'call'" for s in find_services())
+    return f"SELECT sum(n)::bigint FROM ({' UNION ALL '.join(each)}) AS s"
+
+
+MESSAGES_SENT = outboxes("count(*)")
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,11 @@ async def push(stack: Stack, book: Book, say: Callable[[str], None]) -> Sustaine
         await fill_the_shelves(shop, book)
     connection = await connect(stack.audit_dsn)
     try:
-        sent = await connection.fetchval(SENT)
+        sent = await connection.fetchval(MESSAGES_SENT)
         before = _used(stack)
         run = await drive(stack.url("ordering"), stack.databases.audit_dsn("ordering"), book.orders)
         used = {name: now - before.get(name, 0) for name, now in _used(stack).items()}
-        messages = await connection.fetchval(SENT) - sent
+        messages = await connection.fetchval(MESSAGES_SENT) - sent
         say(
             f"{run.orders:,} orders in {run.ended:.1f} s, {run.orders_per_second:,.0f}/s,"
             f" {messages / run.orders:.1f} messages an order"
@@ -68,7 +71,7 @@ async def push(stack: Stack, book: Book, say: Callable[[str], None]) -> Sustaine
 
 def memory(stack: Stack) -> dict[str, float]:
     """Return the resident memory of each service, in MiB."""
-    return {name: rss_mib(stack.pid(name)) for name in find_services()}
+    return {name: rss_mib(stack.pid(name)) for name in stack.services}
 
 
 def _used(stack: Stack) -> dict[str, float]:
@@ -86,11 +89,11 @@ async def check(stack: Stack, book: Book, say: Callable[[str], None]) -> None:
     connection = await connect(stack.audit_dsn)
     try:
         accepted = [order.order_id for order in book.orders]
-        audit = Audit(connection, accepted=accepted)
+        audit = Audit(connection, stack.flow, accepted)
         await Watch(audit, say, asyncio.Semaphore()).until_settled()
         findings = {promise: await audit.check(promise) for promise in PROMISES}
-        findings[VIEWS] = await check_views(audit, find_services().values())
-        findings[SNAPSHOTS] = await check_snapshots(audit, find_services().values())
+        findings[VIEWS] = await check_views(audit, stack.services.values())
+        findings[SNAPSHOTS] = await check_snapshots(audit, stack.services.values())
     finally:
         await connection.close()
     broken = [f"{name}: {found.detail}" for name, found in findings.items() if not found.holds]

@@ -21,6 +21,7 @@ import aiohttp
 from stagepost.engine.discovery import find_services, find_worlds
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import routes_of
+from stagepost.engine.service import Service
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
@@ -76,7 +77,7 @@ class Stack:
         self._timers = dict(timers or {})
         self._env = dict(env or {})
         self._say = say
-        self._flow = flow
+        self.flow = flow
         self._services = flow.services
         self._stores = find_services() | self._services
         self._used = _transports(flow)
@@ -111,6 +112,11 @@ class Stack:
         """What runs for each of the `names`: every instance of a service, by its own name."""
         every = (*self._services, *self._worlds)
         return tuple(process for name in every for process in self._processes_of(name))
+
+    @property
+    def services(self) -> Mapping[str, Service]:
+        """The services that run."""
+        return self._services
 
     @property
     def urls(self) -> dict[str, str]:
@@ -207,7 +213,7 @@ class Stack:
         folders |= {name: _sql_beside(serve) for name, (_, serve) in self._worlds.items()}
         await self.databases.migrate(folders)
         await self.databases.attach(stores)
-        await settle_flow(list(self._stores), self.databases.owner_dsn, self._flow)
+        await settle_flow(list(self._stores), self.databases.owner_dsn, self.flow)
 
     async def _start_nats(self) -> None:
         services = list(self._services.values())
@@ -220,7 +226,7 @@ class Stack:
         )
         write_secret(config, text)
         await start_nats(self._supervisor, config, self._nats_port, self._log("nats"))
-        await provision(self.nats_url(ADMIN), services, self._flow.links)
+        await provision(self.nats_url(ADMIN), services, self.flow.links)
 
     async def _start_services(self, exits: AsyncExitStack) -> None:
         exits.push_async_callback(self._supervisor.stop, self.processes, PATIENCE)
@@ -277,8 +283,8 @@ class Stack:
             "STAGEPOST_SOCKET_FD": str(descriptor),
             "STAGEPOST_CALLS": json.dumps(calls),
             "STAGEPOST_DISK": str(self.data),
-            "STAGEPOST_STYLE": self._flow.style,
-            "STAGEPOST_LINKS": json.dumps(dict(self._flow.transports)),
+            "STAGEPOST_STYLE": self.flow.style,
+            "STAGEPOST_LINKS": json.dumps(dict(self.flow.transports)),
             "STAGEPOST_SERVICES": json.dumps({name: self.url(name) for name in self._services}),
             **({"STAGEPOST_NATS_URL": self.nats_url(name if service else None)} if nats else {}),
             **({KAFKA_VARIABLE: str(self._kafka)} if self._kafka else {}),
@@ -319,7 +325,7 @@ class Stack:
         while True:
             try:
                 services = list(self._services.values())
-                return await provision(self.nats_url(ADMIN), services, self._flow.links)
+                return await provision(self.nats_url(ADMIN), services, self.flow.links)
             except TransportUnavailable as error:
                 if time.monotonic() > deadline:
                     return self._say(f"the streams could not be made again: {error}")
@@ -334,7 +340,7 @@ class Stack:
             },
             **{name: self._state_of(name) for name in self._worlds},
             "postgres": {"superuser": self.superuser_dsn, "audit": self.audit_dsn},
-            "flow": {"style": self._flow.style, "transports": dict(self._flow.transports)},
+            "flow": {"style": self.flow.style, "transports": dict(self.flow.transports)},
             **({"nats": {"url": self.nats_url(ADMIN)}} if NATS in self._used else {}),
         }
         write_secret(self._state, json.dumps(state, indent=2))
