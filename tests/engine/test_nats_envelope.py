@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from uuid import uuid4
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import nats
 import pytest
@@ -38,6 +39,31 @@ def test_what_was_written_is_read(sent: Envelope) -> None:
     headers = headers_of(sent)
     assert all(value.isascii() and value.isprintable() for value in headers.values())
     assert read_envelope(subject_of(sent), headers, sent.body) == sent
+
+
+def test_these_are_the_bytes_on_the_wire() -> None:
+    asked = replace(
+        ASKED,
+        id=UUID("0197a3c2-8f50-7c11-9d5e-0d3a7b1f4a61"),
+        correlation=UUID("0197a3c2-8f50-7c11-9d5e-0d3a7b1f4a62"),
+        causation=UUID("0197a3c2-8f50-7c11-9d5e-0d3a7b1f4a63"),
+        time=datetime(2026, 11, 22, 21, 40, 10, 5000, tzinfo=UTC),
+    )
+    assert subject_of(asked) == "fulfillment.command.payments.RetrievePayment"
+    assert headers_of(asked) == {
+        "Nats-Msg-Id": "fulfillment:1:7",
+        "content-type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": "0197a3c2-8f50-7c11-9d5e-0d3a7b1f4a61",
+        "ce-type": "payments.RetrievePayment",
+        "ce-source": "fulfillment",
+        "ce-subject": "10248",
+        "ce-version": "1",
+        "ce-kind": "command",
+        "ce-correlationid": "0197a3c2-8f50-7c11-9d5e-0d3a7b1f4a62",
+        "ce-causationid": "0197a3c2-8f50-7c11-9d5e-0d3a7b1f4a63",
+        "ce-time": "2026-11-22T21:40:10.005000+00:00",
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from stagepost.engine.database import SQL, open_pool, read_statements
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import Link
 from stagepost.engine.operate import read_stack
+from stagepost.engine.transport_names import NATS
 
 HEADS = ("from", "to", "kind", "message", "whose outcome", "depends", "transport")
 OBSERVED = ("from", "message", "to", "heard", "")
@@ -80,31 +81,34 @@ def dependencies(flow: Flow) -> dict[tuple[str, str], list[str]]:
 
 
 def picture(flow: Flow) -> str:
-    """Draw the links with Mermaid: commands solid, answers and events dotted."""
-    drawn: dict[tuple[str, str, bool], list[str]] = defaultdict(list)
+    """Draw the links with Mermaid: commands solid, answers and events dotted.
+
+    What is not over NATS says over what.
+    """
+    drawn: dict[tuple[str, str, bool, str], list[str]] = defaultdict(list)
     for link in flow.links.between(flow.services):
-        drawn[link.sender, link.reader, link.kind == "command"].append(link.message.__name__)
+        is_command = link.kind == "command"
+        drawn[link.sender, link.reader, is_command, link.transport].append(link.message.__name__)
     return _mermaid(
-        f'{sender} -- "{_label(names)}" --> {reader}'
-        if is_command
-        else f'{sender} -. "{_label(names)}" .-> {reader}'
-        for (sender, reader, is_command), names in drawn.items()
+        _arrow(sender, reader, names, transport, is_solid=is_command)
+        for (sender, reader, is_command, transport), names in drawn.items()
     )
+
+
+def _arrow(
+    tail: str, head: str, names: Sequence[str], transport: str = NATS, *, is_solid: bool = True
+) -> str:
+    label = "<br/>".join([*names, *([] if transport == NATS else [f"over {transport}"])])
+    return f'{tail} -- "{label}" --> {head}' if is_solid else f'{tail} -. "{label}" .-> {head}'
 
 
 def picture_of_dependencies(flow: Flow) -> str:
     """Draw who depends on whom with Mermaid."""
-    return _mermaid(
-        f'{who} -- "{_label(names)}" --> {on}' for (who, on), names in dependencies(flow).items()
-    )
+    return _mermaid(_arrow(who, on, names) for (who, on), names in dependencies(flow).items())
 
 
 def _mermaid(lines: Iterable[str]) -> str:
     return "\n".join(["flowchart LR", *(f"  {line}" for line in lines)])
-
-
-def _label(names: Iterable[str]) -> str:
-    return "<br/>".join(names)
 
 
 async def observed(data: Path) -> list[Observed]:
