@@ -11,6 +11,7 @@ import pytest
 
 from stagepost.engine.stack.kafka_mock import KafkaMock
 from stagepost.engine.store_postgres import PostgresStore
+from stagepost.engine.transports import kafka_reader
 from tests.conftest import Database, NewDatabase
 from tests.engine.nats_server import NatsServer
 from tests.engine.stores import SERVICE, MemoryWorld, PostgresWorld, World
@@ -56,8 +57,9 @@ def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 
 
 @pytest.fixture
-def kafka_mock() -> Iterator[KafkaMock]:
+def kafka_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaMock]:
     """A cluster of its own, which costs no more than its topics would: five milliseconds."""
+    monkeypatch.setattr(kafka_reader, "LOOK_SECONDS", 0.02)  # how long a reader takes to end
     with KafkaMock() as mock:
         mock.create("payments")
         yield mock

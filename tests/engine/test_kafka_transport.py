@@ -18,7 +18,7 @@ from stagepost.engine.stack.kafka_mock import KafkaMock
 from stagepost.engine.store import LEASE, Cursor, CursorId, Envelope
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.telemetry import Metrics
-from stagepost.engine.transports import Received, StreamId, kafka_producer
+from stagepost.engine.transports import Received, StreamId, kafka_client, kafka_producer
 from stagepost.engine.transports.kafka import KafkaPublisher, KafkaTransport
 from stagepost.engine.transports.kafka_envelope import Headers, Trail, headers_of
 from stagepost.engine.transports.kafka_reader import BATCH, PREFETCH, KafkaSubscription
@@ -494,7 +494,10 @@ async def test_properties_that_are_none_are_named() -> None:
         await (await transport.publisher(SOURCE)).tail()
 
 
-async def test_brokers_that_cannot_be_reached_are_an_error_in_time() -> None:
+async def test_brokers_that_cannot_be_reached_are_an_error_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kafka_client, "ANSWER_SECONDS", 0.5)
     transport = KafkaTransport(lambda: {"bootstrap.servers": "127.0.0.1:1"}, SOURCE)
     async with asyncio.timeout(5):
         with pytest.raises(TransportUnavailable, match="Kafka"):

@@ -162,8 +162,13 @@ class KafkaPublisher:
             with clients.looking() as consumer:
                 return last_of_ours(consumer, self._source)
 
-        last = await self._transport.ask(look)
-        self._producing = Producing(clients)
+        self._producing = producing = Producing(clients)
+        try:
+            last = await self._transport.ask(look)
+            await producing.greet(self._source)
+        except BaseException:
+            await self.close()
+            raise
         if last is None:
             self._trail = Trail()
             return None
@@ -171,7 +176,7 @@ class KafkaPublisher:
         return StreamId(message.incarnation, message.position, message.id)
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
-        if self._producing is None:
+        if self._producing is None or not self._transport.connected:
             raise TransportUnavailable(f"it is not known how the topic {self._source} ends")
         try:
             for message in messages:

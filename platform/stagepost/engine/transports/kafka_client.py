@@ -34,6 +34,7 @@ except ImportError as error:
     raise NotInstalled("a link over Kafka", "confluent-kafka", "kafka") from error
 
 __all__ = [  # with what others need of the library, whose absence is told above
+    "ANSWER_SECONDS",
     "Clients",
     "Consumer",
     "Extent",

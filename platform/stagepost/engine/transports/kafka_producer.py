@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from stagepost.engine.transports.kafka_client import Clients, KafkaError, KafkaException, Message
+from stagepost.engine.transports.kafka_client import (
+    ANSWER_SECONDS,
+    Clients,
+    KafkaError,
+    KafkaException,
+    Message,
+)
 from stagepost.engine.transports.kafka_envelope import Headers
 from stagepost.errors import TransportUnavailable
 
@@ -23,6 +29,20 @@ class Producing:
         self._producer = clients.producer(self._fail)
         self._worker = ThreadPoolExecutor(1, "kafka producer")
         self._serving = asyncio.create_task(self._serve())
+
+    async def greet(self, topic: str) -> None:
+        """Hear from a broker: then the library asks for its producer id, else in half a second.
+
+        Raises:
+            TransportUnavailable: the brokers do not answer.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(
+                self._worker, self._producer.list_topics, topic, ANSWER_SECONDS
+            )
+        except KafkaException as error:
+            raise TransportUnavailable(f"Kafka does not answer: {error}") from error
 
     def put(self, topic: str, key: str, body: bytes, headers: Headers) -> None:
         """Add a message to the chunk.
