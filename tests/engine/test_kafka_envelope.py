@@ -18,6 +18,7 @@ from stagepost.engine.transports.kafka_envelope import (
     headers_of,
     last_missed,
     read_envelope,
+    read_place,
     read_trail,
 )
 
@@ -142,6 +143,14 @@ def test_what_no_service_writes_is_not_read(more: dict[str, bytes]) -> None:
 def test_a_message_that_lacks_what_ours_have_is_not_read(name: str) -> None:
     with pytest.raises(KeyError):
         read({known: value for known, value in GOLDEN.items() if known != name})
+
+
+@pytest.mark.parametrize("name", ["ce_incarnation", "ce_position"])
+def test_a_place_that_no_outbox_has_is_not_believed(name: str) -> None:
+    attributes = attributes_of(list(GOLDEN.items()))
+    assert read_place("fulfillment", attributes) == (Place(1, 7), ASKED.type)
+    with pytest.raises(ValueError, match="Place"):
+        read_place("fulfillment", attributes | {name: str(2**60)})
 
 
 def test_a_record_without_a_body_is_not_read() -> None:

@@ -286,6 +286,32 @@ async def test_a_cluster_that_lost_everything_is_sent_all_again() -> None:
         await transport.close()
 
 
+@pytest.mark.parametrize("hint", [0, 2, 99])
+async def test_a_hint_at_another_message_or_none_is_not_followed(
+    connect: Connect, hint: int
+) -> None:
+    await (await publisher_of(connect(SOURCE))).publish([message(n) for n in (1, 2, 3)])
+
+    cursor = Cursor(CursorId("consumer", SOURCE, 1), 2, 2, hint)
+    subscription, woken = await subscribe(connect(READER), cursor)
+
+    assert positions(await take(subscription, woken, 3)) == [1, 2, 3]
+    await subscription.close()
+
+
+async def test_what_was_read_ahead_is_still_to_be_taken(connect: Connect) -> None:
+    await (await publisher_of(connect(SOURCE))).publish([message(1), message(2)])
+    subscription, woken = await subscribe(connect(READER))
+    async with asyncio.timeout(5):
+        await woken.wait()
+
+    assert len(subscription.take(1)) == 1
+    assert await subscription.behind()
+    assert len(subscription.take(1)) == 1
+    assert not await subscription.behind()
+    await subscription.close()
+
+
 # It cannot name its writers: what is not ours stops neither writer nor reader.
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from stagepost.engine.store import Envelope
-from stagepost.engine.transports.cloudevents import Binding
+from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION, Binding
 
 _BINDING = Binding("ce_", encoded=False)
 _PREVIOUS = "ce_previous"
@@ -95,6 +95,8 @@ def read_place(topic: str, attributes: Mapping[str, str]) -> tuple[Place, str]:
     if attributes["ce_source"] != topic:
         raise ValueError(f"a message from {attributes['ce_source']!r}")
     place = Place(int(attributes["ce_incarnation"]), int(attributes["ce_position"]))
+    if place.incarnation > MAX_INCARNATION or place.position > MAX_POSITION:
+        raise ValueError(f"a message at {place}")
     return place, attributes["ce_type"]
 
 
