@@ -13,11 +13,13 @@ import pytest
 from confluent_kafka import Producer
 
 from stagepost.engine.clock import SystemClock
+from stagepost.engine.links import relay_name
 from stagepost.engine.relay import Relay
 from stagepost.engine.stack.kafka_mock import KafkaMock
 from stagepost.engine.store import LEASE, Cursor, CursorId, Envelope
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.telemetry import Metrics
+from stagepost.engine.transport_names import KAFKA
 from stagepost.engine.transports import Received, StreamId, kafka_client, kafka_producer
 from stagepost.engine.transports.kafka import KafkaPublisher, KafkaTransport
 from stagepost.engine.transports.kafka_envelope import Headers, Trail, headers_of
@@ -250,7 +252,8 @@ async def test_a_cluster_that_lost_everything_is_sent_all_again() -> None:
 
     async def relay_all() -> None:
         publisher = await transport.publisher(BENCH.name)
-        relay = Relay(store, publisher, BENCH.name, lease, metrics)
+        cursor = CursorId(relay_name(KAFKA), BENCH.name)
+        relay = Relay(store, publisher, cursor, {"bench.Done"}, lease, metrics)
         running = asyncio.create_task(relay.run(asyncio.Event()))
         looking = await KafkaTransport(lambda: clusters[-1].properties, "look").publisher("bench")
 
