@@ -128,7 +128,8 @@ async def test_a_relay_goes_on_from_the_tail_though_a_late_note_of_its_position_
             return await super().tail()
 
     publisher = LateNote(world.broker, "counter")
-    relay = Relay(world.store, publisher, "counter", lease, Metrics("counter"))
+    carries = {m.TYPE for m in COUNTER.sends}
+    relay = Relay(world.store, publisher, before.id, carries, lease, Metrics("counter"))
     async with at_work(relay.run(asyncio.Event())):
 
         async def noted() -> bool:
