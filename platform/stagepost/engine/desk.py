@@ -36,7 +36,7 @@ from stagepost.engine.store import (
     Store,
 )
 from stagepost.engine.telemetry import Metrics
-from stagepost.errors import Fenced, NoRoom, OutcomeUnknown, StoreError, Unprocessable
+from stagepost.errors import Fenced, NoRoom, OutcomeUnknown, Unprocessable
 from stagepost.messages import Request
 
 A = TypeVar("A", bound=Aggregate)
@@ -138,8 +138,8 @@ class Desk:
         item.done.add_done_callback(lambda _: self._once.pop(key, None))
         try:
             known = (await self._store.idempotent([key])).get(key)
-        except StoreError as error:
-            item.fail(error)
+        except BaseException:
+            item.done.cancel()  # whoever waits for this answer asks for their own
             raise
         if known is not None:
             item.finish(known)
