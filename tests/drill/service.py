@@ -53,6 +53,9 @@ class StoppingPublisher:
     async def tail(self) -> StreamId | None:
         return await self._inner.tail()
 
+    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+        return await self._inner.after(position, incarnation)
+
     async def publish(self, messages: Sequence[Envelope]) -> None:
         points.reach(Point.RELAY_BEFORE_PUBLISH)
         await self._inner.publish(messages)

@@ -89,6 +89,25 @@ async def test_another_message_at_our_position_is_not_taken_for_ours(world: Worl
         await until_awaited(began_again)
 
 
+async def test_the_same_message_again_at_its_old_position_is_no_proof_of_what_lies_before_it(
+    world: World,
+) -> None:
+    """Set back while the broker is away, the database makes another message, then the same."""
+    same = Outgoing(uuid4(), "counter.Counted", 1, "event", "a", b"{}")
+    call = replace(same, id=uuid4(), kind="call", channel="world", lane="a")
+    other = replace(same, id=uuid4())
+    for before, published in ((call, [same]), (other, [same, other, same])):
+        store = Watched("counter")
+        await store.append(Batch([Commit(heard(), sends=[before, same])]))
+        lease = await store.take_lease("service", "counter-1", 60)
+        assert lease is not None
+        publisher = await MemoryTransport(world.broker).publisher("counter")
+        relay = Relay(store, publisher, "counter", lease, Metrics("counter"))
+        async with at_work(relay.run(asyncio.Event())):
+            await until(lambda: len(world.broker.streams.get("counter", [])) == len(published))  # noqa: B023
+        assert [sent.id for sent in world.broker.streams["counter"]] == [m.id for m in published]
+
+
 async def test_a_relay_whose_lease_has_passed_on_does_not_move_its_cursor(world: World) -> None:
     lease = await world.store.take_lease("service", "counter-1", 60)
     sent = Outgoing(uuid4(), "counter.Counted", 1, "event", "a", b"{}")

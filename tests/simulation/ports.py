@@ -191,6 +191,15 @@ class FaultyPublisher:
             "broker", "publisher.tail", self._inner.tail, able=READ, failed=failed
         )
 
+    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+        return await self._io.reach(
+            "broker",
+            "publisher.after",
+            lambda: self._inner.after(position, incarnation),
+            able=READ,
+            failed=TransportUnavailable("simulated"),
+        )
+
     async def publish(self, messages: Sequence[Envelope]) -> None:
         await self._io.reach(
             "broker",

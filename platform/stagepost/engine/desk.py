@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -36,7 +37,7 @@ from stagepost.engine.store import (
     Store,
 )
 from stagepost.engine.telemetry import Metrics
-from stagepost.errors import Fenced, NoRoom, OutcomeUnknown, StoreError, Unprocessable
+from stagepost.errors import Fenced, NoRoom, OutcomeUnknown, Unprocessable
 from stagepost.messages import Request
 
 A = TypeVar("A", bound=Aggregate)
@@ -45,7 +46,7 @@ MAX_BATCH = 256
 """Messages in one transaction at most: beyond that a batch gains nothing and waits longer."""
 
 MAX_WAITING = 4096
-"""Requests that may lie on the desk: who asks beyond that is turned away at once."""
+"""Requests that may be under way, or lie on the desk: who asks beyond is turned away at once."""
 
 REQUEST_SECONDS = 10.0
 """How long somebody who asks over HTTP waits at most; then the outcome is unknown to them."""
@@ -67,6 +68,7 @@ class Desk:
         self._service = service
         self._metrics = metrics
         self._waiting: deque[Item] = deque()
+        self._asking = 0
         self._once: dict[str, asyncio.Future[Any]] = {}
         self._sources: dict[str, Source] = {}
         self._cursors: dict[CursorId, Cursor] = {}
@@ -93,10 +95,10 @@ class Desk:
             NoRoom: it would change something, and there is no room for new work.
             OutcomeUnknown: not known within the time limit; ask again under the same key.
         """
-        self._refuse_too_many()
-        if idempotency_key is not None:
-            return await self._request_once(request, idempotency_key, fingerprint)
-        return await self._ask(request_item(request, self._ids.new(), self._service))
+        async with self._asks(request.TYPE):
+            if idempotency_key is not None:
+                return await self._request_once(request, idempotency_key, fingerprint)
+            return await self._ask(request_item(request, self._ids.new(), self._service))
 
     async def take_in(self, command: Envelope) -> None:
         """Handle a command that somebody brought, once; return when what came of it is stored.
@@ -105,15 +107,28 @@ class Desk:
             NoRoom: too much lies on the desk.
             OutcomeUnknown: not known within the time limit; bring it again.
         """
-        self._refuse_too_many()
-        if self._lease is None:
-            await self.look_at_parked()
-        done = asyncio.get_running_loop().create_future()
-        await self._ask(Item(command, done=done, needs_lease=False))
+        async with self._asks(command.type):
+            if self._lease is None:
+                await self.look_at_parked()
+            done = asyncio.get_running_loop().create_future()
+            await self._ask(Item(command, done=done, needs_lease=False))
 
-    def _refuse_too_many(self) -> None:
-        if len(self._waiting) >= MAX_WAITING:
+    @asynccontextmanager
+    async def _asks(self, what: str) -> AsyncIterator[None]:
+        """Let somebody ask where not too many do, and wait for so long at most."""
+        if max(self._asking, len(self._waiting)) >= MAX_WAITING:
             raise NoRoom(f"{MAX_WAITING:,} requests wait already")
+        self._asking += 1
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                yield
+        except TimeoutError:
+            raise OutcomeUnknown(
+                f"{what} was not stored within {REQUEST_SECONDS:.0f} s: "
+                "ask again, with the same Idempotency-Key"
+            ) from None
+        finally:
+            self._asking -= 1
 
     def new_id(self) -> str:
         """Return an id for something new; later ones sort after earlier ones."""
@@ -138,8 +153,8 @@ class Desk:
         item.done.add_done_callback(lambda _: self._once.pop(key, None))
         try:
             known = (await self._store.idempotent([key])).get(key)
-        except StoreError as error:
-            item.fail(error)
+        except BaseException:
+            item.done.cancel()  # whoever waits for this answer asks for their own
             raise
         if known is not None:
             item.finish(known)
@@ -149,14 +164,7 @@ class Desk:
     async def _ask(self, item: Item) -> Any:
         self.put(item)
         assert item.done is not None
-        try:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                return await asyncio.shield(item.done)
-        except TimeoutError:
-            raise OutcomeUnknown(
-                f"{item.cause.type} was not stored within {REQUEST_SECONDS:.0f} s: "
-                "ask again, with the same Idempotency-Key"
-            ) from None
+        return await asyncio.shield(item.done)
 
     def put(self, item: Item) -> None:
         """Lay a message on the desk. Its `done` gets the answer, or the fault that kept it away."""

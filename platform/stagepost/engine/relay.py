@@ -89,7 +89,7 @@ class Relay:
         tail = await self._publisher.tail()
         if tail is None:
             await self._rewind(0, "the stream is empty")
-        elif await self._is_ours(tail):
+        elif await self._is_ours(tail) and await self._sent_all_up_to(tail):
             await self._rewind(tail.position, f"the stream ends at {tail.position}")
         else:
             await self._begin_again(tail)
@@ -97,6 +97,18 @@ class Relay:
     async def _is_ours(self, tail: StreamId) -> bool:
         row = await self._store.outbox_row(tail.position)
         return row is not None and row.id == tail.id
+
+    async def _sent_all_up_to(self, tail: StreamId) -> bool:
+        """Tell whether the stream has just what we have, between where we stood and its tail.
+
+        The tail proves nothing about what lies before it: in a database that was set back, the
+        same message may come about again at the same position, and another one before it.
+        """
+        if tail.position <= self._cursor.at:
+            return True
+        stored = await self._publisher.after(self._cursor.at, tail.incarnation)
+        ours = await self._store.outbox(self._cursor.at, len(stored))
+        return [(m.position, m.id) for m in ours] == [(m.position, m.id) for m in stored]
 
     async def _rewind(self, position: int, found: str) -> None:
         if position < self._cursor.at and not await self._was_published(position):

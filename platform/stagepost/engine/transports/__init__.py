@@ -43,6 +43,16 @@ class Publisher(Protocol):
         """
         ...
 
+    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+        """Return what the stream ends with: this incarnation's messages after a position, in order.
+
+        It is what `tail` saw: call that first.
+
+        Raises:
+            TransportUnavailable
+        """
+        ...
+
     async def publish(self, messages: Sequence[Envelope]) -> None:
         """Add messages after the tail, in order, all of them or a prefix.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from stagepost.engine.store import Cursor, Envelope
 from stagepost.engine.transports import Received, StreamId
@@ -100,7 +101,15 @@ class MemoryPublisher:
             raise ForeignMessage(
                 f"the stream of {self._source} has a message that {self._source} did not write"
             )
-        return StreamId(stream[-1].incarnation, stream[-1].position, stream[-1].id)
+        return _name(stream[-1])
+
+    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+        _reach(self._broker, self._source)
+        backwards = reversed(self._broker.streams[self._source][: self._written])
+        end = takewhile(
+            lambda sent: sent.incarnation == incarnation and sent.position > position, backwards
+        )
+        return [_name(sent) for sent in end][::-1]
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         _reach(self._broker, self._source)
@@ -148,6 +157,10 @@ class MemorySubscription:
 
     async def close(self) -> None:
         self._broker.readers.remove(self)
+
+
+def _name(sent: Envelope) -> StreamId:
+    return StreamId(sent.incarnation, sent.position, sent.id)
 
 
 def _first(broker: MemoryBroker, cursor: Cursor | None, source: str) -> int:

@@ -41,6 +41,8 @@ PREFETCH = 512
 """Messages of one source that are asked for ahead of being taken."""
 NO_MESSAGE = 10037
 """JetStream's error where a message is not there."""
+AT_ONCE = 100
+"""Stored messages that are asked for at the same time."""
 PULL_SECONDS = 5
 """How long the broker keeps a request for messages open; then we look whether all is well."""
 
@@ -147,6 +149,7 @@ class NatsPublisher:
         self._client = client
         self._source = source
         self._tail_sequence = 0
+        self._stored = range(0)
         self._tail_id: str | None = None
 
     async def tail(self) -> StreamId | None:
@@ -161,15 +164,34 @@ class NatsPublisher:
         last = await ask(
             self._client, f"STREAM.MSG.GET.{self._source}", {"last_by_subj": f"{self._source}.>"}
         )
-        for sequence in range(last["message"]["seq"], max(state["first_seq"], 1) - 1, -1):
-            try:
-                there = await stored_message(self._client, self._source, sequence)
-                return _stream_id(there, self._source)
-            except ForeignMessage as error:
-                log.warning("a foreign message", stream=self._source, reason=str(error))
-            except _NoMessage:
-                continue
+        self._stored = range(max(state["first_seq"], 1), last["message"]["seq"] + 1)
+        for sequence in reversed(self._stored):
+            if (there := await self._ours(sequence)) is not None:
+                return there
         return None
+
+    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+        found: list[StreamId] = []
+        for last in range(len(self._stored), 0, -AT_ONCE):
+            block = self._stored[max(last - AT_ONCE, 0) : last]
+            for there in reversed(await asyncio.gather(*map(self._ours, block))):
+                if there is None:
+                    continue
+                if there.incarnation != incarnation or there.position <= position:
+                    return found[::-1]
+                found.append(there)
+        return found[::-1]
+
+    async def _ours(self, sequence: int) -> StreamId | None:
+        """Return which message is stored there; None where it is gone, or not one of ours."""
+        try:
+            there = await stored_message(self._client, self._source, sequence)
+            return _stream_id(there, self._source)
+        except _NoMessage:
+            return None
+        except ForeignMessage as error:
+            log.warning("a foreign message", stream=self._source, reason=str(error))
+            return None
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         if self._tail_id is None:
