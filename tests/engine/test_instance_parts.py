@@ -102,7 +102,8 @@ async def test_the_same_message_again_at_its_old_position_is_no_proof_of_what_li
         lease = await store.take_lease("service", "counter-1", 60)
         assert lease is not None
         publisher = await MemoryTransport(world.broker).publisher("counter")
-        relay = Relay(store, publisher, "counter", lease, Metrics("counter"))
+        cursor, carries = CursorId("relay", "counter"), {m.TYPE for m in COUNTER.sends}
+        relay = Relay(store, publisher, cursor, carries, lease, Metrics("counter"))
         async with at_work(relay.run(asyncio.Event())):
             await until(lambda: len(world.broker.streams.get("counter", [])) == len(published))  # noqa: B023
         assert [sent.id for sent in world.broker.streams["counter"]] == [m.id for m in published]

@@ -89,26 +89,48 @@ class Relay:
         tail = await self._publisher.tail()
         if tail is None:
             await self._rewind(0, "the stream is empty")
-        elif await self._is_ours(tail) and await self._sent_all_up_to(tail):
+        elif not await self._is_ours(tail):
+            await self._begin_again(tail)
+        elif tail.position <= self._cursor.at:
             await self._rewind(tail.position, f"the stream ends at {tail.position}")
         else:
-            await self._begin_again(tail)
+            await self._catch_up(tail)
 
     async def _is_ours(self, tail: StreamId) -> bool:
         row = await self._store.outbox_row(tail.position)
         return row is not None and row.id == tail.id
 
-    async def _sent_all_up_to(self, tail: StreamId) -> bool:
-        """Tell whether the stream has just what we have, between where we stood and its tail.
+    async def _catch_up(self, tail: StreamId) -> None:
+        """Go on from a tail beyond where we stood, if the stream has there just what we have.
 
         The tail proves nothing about what lies before it: in a database that was set back, the
-        same message may come about again at the same position, and another one before it.
+        same message may come about again at the same position, and another one before it. And a
+        broker whose files were damaged may have lost some.
         """
-        if tail.position <= self._cursor.at:
-            return True
-        stored = await self._publisher.after(self._cursor.at, tail.incarnation)
-        ours = await self._store.outbox(self._cursor.at, len(stored))
-        return [(m.position, m.id) for m in ours] == [(m.position, m.id) for m in stored]
+        there = await self._publisher.after(self._cursor.at, tail.incarnation)
+        stored = {(message.position, message.id) for message in there}
+        ours = {
+            (message.position, message.id)
+            for message in await self._outbox_up_to(tail.position)
+            if message.type in self._carries
+        }
+        if stored == ours:
+            await self._rewind(tail.position, f"the stream ends at {tail.position}")
+        elif stored < ours:
+            self._metrics.rewound()
+            log.error("the broker lost messages: sending them again", since=self._cursor.at)
+        else:
+            await self._begin_again(tail)
+
+    async def _outbox_up_to(self, position: int) -> list[Envelope]:
+        found: list[Envelope] = []
+        while page := await self._store.outbox(
+            found[-1].position if found else self._cursor.at, MAX_CHUNK
+        ):
+            found += [message for message in page if message.position <= position]
+            if page[-1].position >= position:
+                break
+        return found
 
     async def _rewind(self, position: int, found: str) -> None:
         if position < self._cursor.at and not await self._was_published(position):

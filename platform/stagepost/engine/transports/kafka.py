@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import takewhile
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -36,7 +37,7 @@ from stagepost.engine.transports.kafka_client import (
     KafkaError,
     KafkaException,
     Properties,
-    last_of_ours,
+    ours_backwards,
 )
 from stagepost.engine.transports.kafka_envelope import Place, Trail, headers_of
 from stagepost.engine.transports.kafka_producer import Producing
@@ -160,7 +161,7 @@ class KafkaPublisher:
 
         def look() -> tuple[Envelope, Trail] | None:
             with clients.looking() as consumer:
-                return last_of_ours(consumer, self._source)
+                return next(ours_backwards(consumer, self._source), None)
 
         self._producing = producing = Producing(clients)
         try:
@@ -174,6 +175,24 @@ class KafkaPublisher:
             return None
         message, self._trail = last
         return StreamId(message.incarnation, message.position, message.id)
+
+    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+        clients = self._transport.clients()
+
+        def look() -> set[StreamId]:
+            with clients.looking() as consumer:
+                return {
+                    StreamId(incarnation, message.position, message.id)
+                    for message, _ in takewhile(
+                        lambda ours: (
+                            ours[0].incarnation == incarnation and ours[0].position > position
+                        ),
+                        ours_backwards(consumer, self._source),
+                    )
+                }
+
+        # What was sent twice stands there twice.
+        return sorted(await self._transport.ask(look))
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         if self._producing is None or not self._transport.connected:

@@ -44,8 +44,8 @@ __all__ = [  # with what others need of the library, whose absence is told above
     "Properties",
     "TopicPartition",
     "extent_of",
-    "last_of_ours",
     "messages_at",
+    "ours_backwards",
     "read_properties",
 ]
 
@@ -184,8 +184,8 @@ def messages_at(consumer: Consumer, offsets: Mapping[str, int]) -> dict[str, Mes
     }
 
 
-def last_of_ours(consumer: Consumer, topic: str) -> tuple[Envelope, Trail] | None:
-    """Return the last message of a topic that its source wrote, whatever others put behind it.
+def ours_backwards(consumer: Consumer, topic: str) -> Iterator[tuple[Envelope, Trail]]:
+    """Yield the messages of a topic that its source wrote, from the last; others' are passed over.
 
     Raises:
         KafkaException: the brokers do not answer.
@@ -205,9 +205,8 @@ def last_of_ours(consumer: Consumer, topic: str) -> tuple[Envelope, Trail] | Non
                 )
             else:
                 trail.add(envelope)
-                return envelope, trail
+                yield envelope, trail
         begin, end = max(first, begin - LOOK_BACK), begin
-    return None
 
 
 def _between(consumer: Consumer, topic: str, begin: int, end: int) -> list[Message]:
