@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.demo.book import Book
@@ -21,10 +21,10 @@ WINDOWS = {"AnswersDue": 2.0, "GoodsDue": 2.0, "SlaDue": 60.0}
 """Seconds: a slow card takes three, so that its order times out, as in the demonstration."""
 
 OUTBOXES = " UNION ALL ".join(
-    f"SELECT count(*) AS n FROM {name}.outbox"  # names of services
+    f"SELECT count(*) AS n FROM {name}.outbox WHERE channel = 'broker'"  # names of services
     for name in find_services()
 )
-SENT = f"SELECT sum(n)::bigint FROM ({OUTBOXES}) AS s"
+MESSAGES_SENT = f"SELECT sum(n)::bigint FROM ({OUTBOXES}) AS s"
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ async def push(stack: Stack, book: Book, say: Callable[[str], None]) -> Sustaine
         await fill_the_shelves(shop, book)
     connection = await connect(stack.audit_dsn)
     try:
-        sent = await connection.fetchval(SENT)
+        sent = await connection.fetchval(MESSAGES_SENT)
         before = _used(stack)
         run = await drive(stack.url("ordering"), stack.databases.audit_dsn("ordering"), book.orders)
         used = {name: now - before.get(name, 0) for name, now in _used(stack).items()}
-        messages = await connection.fetchval(SENT) - sent
+        messages = await connection.fetchval(MESSAGES_SENT) - sent
         say(
             f"{run.orders:,} orders in {run.ended:.1f} s, {run.orders_per_second:,.0f}/s,"
             f" {messages / run.orders:.1f} messages an order"
@@ -77,15 +77,17 @@ def _used(stack: Stack) -> dict[str, float]:
     return cpu_seconds({**pids, "load": os.getpid()})
 
 
-async def check(stack: Stack, book: Book, say: Callable[[str], None]) -> None:
+async def check(stack: Stack, books: Sequence[Book], say: Callable[[str], None]) -> None:
     """Check the promises on all that is stored in a stack, once it has come to rest.
+
+    `books` are all that it was given.
 
     Raises:
         BenchFailed: one is broken: a bench that loses an order is none.
     """
     connection = await connect(stack.audit_dsn)
     try:
-        accepted = [order.order_id for order in book.orders]
+        accepted = [order.order_id for book in books for order in book.orders]
         audit = Audit(connection, find_services().values(), accepted)
         await Watch(audit, say, asyncio.Semaphore()).until_settled()
         findings = {promise: await audit.check(promise) for promise in PROMISES}
