@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -89,7 +89,12 @@ async def _relay(servers: Servers, store: PostgresStore, last: int) -> float:
         lease,
         Metrics(SOURCE.name),
     )
-    seconds = await _seconds_until(relay.run(asyncio.Event()), store, "relay", last)
+
+    async def has_sent() -> bool:
+        # Its stored position is written once a second only.
+        return relay._sent >= last
+
+    seconds = await _seconds_until(relay.run(asyncio.Event()), has_sent)
     await transport.close()
     return MESSAGES / seconds
 
@@ -109,20 +114,24 @@ async def _consume(servers: Servers, store: PostgresStore, last: int) -> float:
         delays={},
         lease_seconds=600,
     )
-    seconds = await _seconds_until(instance.run(), store, CONSUMER, last)
+
+    async def has_read() -> bool:
+        return any(cursor.at >= last for cursor in (await store.cursors(CONSUMER)).values())
+
+    seconds = await _seconds_until(instance.run(), has_read)
     await transport.close()
     return MESSAGES / seconds
 
 
 async def _seconds_until(
-    work: Coroutine[None, None, None], store: PostgresStore, reader: str, last: int
+    work: Coroutine[None, None, None], is_done: Callable[[], Awaitable[bool]]
 ) -> float:
-    """Let something work until its cursor has reached this position; return the seconds."""
+    """Let something work until it is done; return the seconds."""
     started = time.perf_counter()
     task = asyncio.create_task(work)
     try:
         async with asyncio.timeout(PATIENCE):
-            while all(cursor.at < last for cursor in (await store.cursors(reader)).values()):
+            while not await is_done():
                 assert not task.done(), task
                 await asyncio.sleep(LOOK)
         return time.perf_counter() - started

@@ -22,7 +22,7 @@ from tests.bench.probe import Probed, probe
 from tests.bench.rest import SETTLE, at_rest, idle
 from tests.bench.rivals import DBOS, EVENTSOURCING, Peer, best
 from tests.bench.servers import Servers
-from tests.bench.sustained import WINDOWS, Sustained, check, memory, push
+from tests.bench.sustained import WINDOWS, Sustained, check, push
 
 Figures = dict[str, Any]
 REST_ORDERS = 50
@@ -92,7 +92,7 @@ async def _run(bench: Bench, kind: type[Stack]) -> Sustained:
     book = two_lines(bench.options.orders, bench.options.seed)
     async with bench.stack(kind) as stack:
         pushed = await push(stack, book, bench.say)
-        await check(stack, book, bench.say)
+        await check(stack, [book], bench.say)
     return pushed
 
 
@@ -103,9 +103,11 @@ def rate_of(probes: Sequence[Probed]) -> float:
 
 async def rest(bench: Bench) -> Figures:
     """Orders one by one, each after a silence."""
+    book = two_lines(REST_ORDERS, bench.options.seed)
     async with bench.stack() as stack:
         bench.say(f"{REST_ORDERS} orders, each after 5 s of silence")
-        times = sorted(await at_rest(stack, two_lines(REST_ORDERS, bench.options.seed)))
+        times = sorted(await at_rest(stack, book))
+        await check(stack, [book], bench.say)
     return {
         "p50_ms_at_rest": round(percentile(times, 50), 1),
         "p99_ms_at_rest": round(percentile(times, 99), 1),
@@ -131,16 +133,20 @@ async def carry(bench: Bench) -> Figures:
 
 async def growth(bench: Bench) -> Figures:
     """How much a service process grows at most while 50,000 orders pass, after the first 5,000."""
+    books = [two_lines(FIRST, bench.options.seed), two_lines(MANY, bench.options.seed, "many")]
     async with bench.stack() as stack:
-        first = await push(stack, two_lines(FIRST, bench.options.seed), bench.say)
-        await push(stack, two_lines(MANY, bench.options.seed, "many"), bench.say)
-        grown = {n: mib / first.rss_mib[n] - 1 for n, mib in memory(stack).items()}
+        first, last = [await push(stack, book, bench.say) for book in books]
+        grown = {name: mib / first.rss_mib[name] - 1 for name, mib in last.rss_mib.items()}
         bench.say(", ".join(f"{name} {share:+.1%}" for name, share in grown.items()))
+        await check(stack, books, bench.say)
     return {"rss_growth_percent": round(max(grown.values()) * 100, 1)}
 
 
 async def history(bench: Bench) -> Figures:
-    """The same orders on an empty stack and on one with the history of 500,000."""
+    """The same orders on an empty stack and on one with the history of 500,000.
+
+    Promises are checked on the first: of what is copied the world outside knows nothing.
+    """
     rates = []
     kinds: list[type[Stack]] = [Stack, with_history(HISTORY // bench.options.orders, bench.say)]
     for kind, prefix in zip(kinds, ("bench", "new"), strict=True):
@@ -148,6 +154,8 @@ async def history(bench: Bench) -> Figures:
         async with bench.stack(kind, fresh=kind is Stack) as stack:
             async with bench.beside_the_probe() as probes:
                 pushed = await push(stack, book, bench.say)
+            if kind is Stack:
+                await check(stack, [book], bench.say)
             await asyncio.sleep(SETTLE)  # what is on its way must arrive before all is copied
         rates.append(pushed.run.orders_per_second / rate_of(probes))
     return {"history_ratio": round(rates[1] / rates[0], 3)}

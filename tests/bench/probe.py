@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -29,10 +29,14 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True)
 class Probed:
-    """What the probe did: orders a second, and milliseconds of CPU an order, of all processes."""
+    """What the probe did: orders a second, milliseconds of CPU an order, of all processes.
+
+    `messages` is what each service has sent.
+    """
 
     orders_per_second: float
     cpu_ms: float
+    messages: Mapping[str, int]
 
 
 async def probe(servers: Servers, orders: int = ORDERS) -> Probed:
@@ -58,7 +62,7 @@ async def _carry(servers: Servers, orders: int) -> Probed:
         ordering.stdin.write(b"go\n")
         seconds, own = map(float, (await _line(ordering)).split())
         used = sum(cpu_seconds(pids).values()) - before + own
-    return Probed(orders / seconds, used * 1000 / orders)
+    return Probed(orders / seconds, used * 1000 / orders, await _messages(servers))
 
 
 @asynccontextmanager
@@ -102,6 +106,15 @@ async def _line(service: asyncio.subprocess.Process) -> str:
     line = await service.stdout.readline()
     assert line, "a service of the probe has failed: see above"
     return line.decode().strip()
+
+
+async def _messages(servers: Servers) -> dict[str, int]:
+    client = await nats.connect(servers.nats_url)
+    try:
+        answers = {name: await ask(client, f"STREAM.INFO.PROBE_{name}") for name in READS}
+    finally:
+        await client.close()
+    return {name: answer["state"]["messages"] for name, answer in answers.items()}
 
 
 async def _streams(servers: Servers, *, make: bool) -> None:

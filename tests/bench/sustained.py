@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.demo.book import Book
@@ -80,15 +80,17 @@ def _used(stack: Stack) -> dict[str, float]:
     return cpu_seconds({**pids, "load": os.getpid()})
 
 
-async def check(stack: Stack, book: Book, say: Callable[[str], None]) -> None:
+async def check(stack: Stack, books: Sequence[Book], say: Callable[[str], None]) -> None:
     """Check the promises on all that is stored in a stack, once it has come to rest.
+
+    `books` are all that it was given.
 
     Raises:
         BenchFailed: one is broken: a bench that loses an order is none.
     """
     connection = await connect(stack.audit_dsn)
     try:
-        accepted = [order.order_id for order in book.orders]
+        accepted = [order.order_id for book in books for order in book.orders]
         audit = Audit(connection, stack.flow, accepted)
         await Watch(audit, say, asyncio.Semaphore()).until_settled()
         findings = {promise: await audit.check(promise) for promise in PROMISES}

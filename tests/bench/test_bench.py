@@ -7,16 +7,12 @@ import io
 import os
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from services.demo.book import Cancel, generate
 from stagepost.engine.stack.ports import free_port
-from stagepost.engine.stack.postgres import Postgres
-from stagepost.engine.stack.processes import Supervisor
-from stagepost.engine.transports.nats_rules import ADMIN
 from stagepost.errors import BadSettings
 from tests.bench.__main__ import chosen
 from tests.bench.book import EARLY, two_lines, waits
@@ -27,7 +23,6 @@ from tests.bench.marks import MARKS, missed, show
 from tests.bench.options import Options
 from tests.bench.probe import probe
 from tests.bench.servers import Servers
-from tests.engine.nats_server import NatsServer
 
 
 def test_the_book_has_the_demo_s_mix_in_orders_of_two_lines() -> None:
@@ -101,16 +96,12 @@ async def test_the_load_sees_that_a_server_hung_up(app: str) -> None:
         await connection.ask(request("POST", f"{app}/gone"))
 
 
-async def test_the_probe_carries_every_order(
-    postgres: Postgres, supervisor: Supervisor, tmp_path: Path
+async def test_the_probe_carries_eight_messages_an_order_over_five_services(
+    servers: Servers,
 ) -> None:
-    nats = NatsServer(tmp_path)
-    nats.start()
-    pids = {"postgres": supervisor["postgres"].pid, "nats": nats.pid}
-    try:
-        probed = await probe(Servers(postgres, nats.url(ADMIN), pids), orders=50)
-    finally:
-        nats.kill()
+    probed = await probe(servers, orders=50)
+    others = dict.fromkeys(("ordering", "payments", "inventory", "shipping"), 50)
+    assert probed.messages == {**others, "fulfillment": 4 * 50}
     assert probed.orders_per_second > 1
     assert probed.cpu_ms > 0
 

@@ -78,9 +78,10 @@ class WindowAudit:
         )
         await self._ask(partial(_do, views))
 
-    async def ended(self) -> int:
-        """Count the orders of the window that have ended."""
-        return await self._ask(partial(_value, _SQL["ended"]))
+    async def ended(self) -> frozenset[str]:
+        """Return the orders of the window that have ended."""
+        rows = await self._ask(partial(_rows, _SQL["ended"]))
+        return frozenset(row["key"] for row in rows)
 
     async def under_way(self) -> dict[str, int]:
         """Count what is still to be done for the window, by kind."""

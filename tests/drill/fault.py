@@ -10,6 +10,9 @@ from tests.drill.site import Site
 KILLED, BACK = 5.0, 2.0
 """Reach: seconds of standstill for a killed service; for a database or broker once it is back."""
 
+UNTOUCHED = 3.0
+"""Reach: seconds of standstill where nothing is taken away, and readers begin anew at worst."""
+
 
 class NotFired(Exception):
     """A fault was not really done: what is seen proves nothing, and the drill fails."""
@@ -19,12 +22,12 @@ class NotFired(Exception):
 class Struck:
     """What was really done: `proof` says how that is known.
 
-    `back_at` is when what had gone was there again, in seconds since 1970; None where nothing
-    went. `figures` are what else is worth telling, by name.
+    `back_at` is when what had gone was there again, in seconds since 1970; where nothing went, when
+    all was done. `figures` are what else is worth telling, by name.
     """
 
     proof: str
-    back_at: float | None = None
+    back_at: float
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -40,7 +43,7 @@ class Fault:
 
     `broken` names the promises that nobody can keep under this fault, and why; what it names is
     told, and does not fail the drill. `waits` says why orders may be left that wait for a person;
-    without it none may.
+    without it none may. Orders that come when all is back must end in any case.
     """
 
     name: str

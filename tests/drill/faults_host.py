@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -21,11 +22,15 @@ from nats.js.api import DiscardPolicy
 
 from stagepost.engine.database import Connection, read_statements
 from stagepost.engine.transports.nats_rules import ADMIN
-from tests.drill.fault import BACK, Fault, NotFired, Struck
-from tests.drill.site import Site
+from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
+from tests.drill.site import Site, until_it_holds
 
 FULL = 3.0
 """Seconds for which a disk is full, and for which a clock goes wrong."""
+WRITTEN = 10.0
+"""Seconds in which a service must have written something."""
+WAY = ("ordering", "fulfillment", "payments", "inventory", "shipping")
+"""The services by when an order first comes to them."""
 
 _SQL = read_statements(Path(__file__).with_name("host.sql"))
 
@@ -48,19 +53,33 @@ async def _everywhere(site: Site, statement: str, **names: str) -> None:
 
 
 async def database_full(site: Site) -> Struck:
-    """Let every database say that its disk is full, whatever is to be sent."""
-    await _everywhere(site, "full")
+    """Let every database say that its disk is full, and see each of them refuse a write.
+
+    They fill up from the end of an order's way, one when the next has refused: whoever comes
+    earlier would keep the later ones from being asked.
+    """
+    refused = 0
     try:
-        await asyncio.sleep(FULL)
-        refused = 0
-        for service in site.stack.services:
+        for service in reversed(WAY):
             async with _owner(site, service) as connection:
-                refused += await connection.fetchval("SELECT last_value FROM full_disk_hits")
+                await connection.execute(_SQL["full"])
+                if not await until_it_holds(partial(_has_refused, connection), WRITTEN):
+                    raise NotFired(f"{service} wrote nothing in {WRITTEN:g} s")
+        await asyncio.sleep(FULL)
+        for service in WAY:
+            async with _owner(site, service) as connection:
+                refused += await _refused(connection)
     finally:
         await _everywhere(site, "free")
-    if refused <= len(site.stack.services):
-        raise NotFired("nobody tried to write")
-    return Struck(f"{refused} writes were refused in {FULL:g} s", time.time())
+    return Struck(f"{refused} writes were refused", time.time())
+
+
+async def _has_refused(connection: Connection) -> bool:
+    return await _refused(connection) > 0
+
+
+async def _refused(connection: Connection) -> int:
+    return int(await connection.fetchval(_SQL["refused"]))
 
 
 async def broker_full(site: Site) -> Struck:
@@ -116,5 +135,5 @@ async def set_clock(site: Site) -> Struck:
 FAULTS = (
     Fault("every database's disk is full", database_full, seconds=6.0, after_back=BACK),
     Fault("the broker's disk is full", broker_full, seconds=6.0, after_back=BACK),
-    Fault("the clock is set an hour back, then ahead", set_clock, seconds=10.0),
+    Fault("the clock is set an hour back, then ahead", set_clock, 10.0, KILLED, BACK),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from uuid import UUID, uuid5
 
@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from nats.js.api import RawStreamMsg
 
 from stagepost.engine.transports.nats_rules import ADMIN
-from tests.drill.fault import BACK, Fault, NotFired, Struck
+from tests.drill.fault import BACK, KILLED, UNTOUCHED, Fault, NotFired, Struck
 from tests.drill.site import Site
 
 DELAYED = 3.0
@@ -37,6 +37,7 @@ OTHERS: Mapping[str, str] = {
 """A subject of each stream that somebody reads."""
 
 Stored = list[RawStreamMsg]
+Strike = Callable[[Site], Awaitable[Struck]]
 
 
 @asynccontextmanager
@@ -81,7 +82,7 @@ def _again(message: RawStreamMsg, round_: int) -> dict[str, str]:
     return headers | {"Nats-Msg-Id": f"{source}:{incarnation}:{number}"}
 
 
-def repeated(order: Callable[[Stored], Iterable[RawStreamMsg]], times: int = 1) -> Callable:  # type: ignore[type-arg]
+def repeated(order: Callable[[Stored], Iterable[RawStreamMsg]], times: int = 1) -> Strike:
     """Let the last messages of every stream come again, in this order."""
 
     async def strike(site: Site) -> Struck:
@@ -97,7 +98,7 @@ def repeated(order: Callable[[Stored], Iterable[RawStreamMsg]], times: int = 1) 
                         await _put(client, subject, body, _again(message, put))
         if not put:
             raise NotFired("no stream has a message yet")
-        return Struck(f"{put} messages came again")
+        return Struck(f"{put} messages came again", time.time())
 
     return strike
 
@@ -116,7 +117,7 @@ async def garbage(site: Site) -> Struck:
                 )[number % 4]
                 await _put(client, subject, site.dice.randbytes(200), headers)
                 put += 1
-    return Struck(f"{put} messages of garbage were stored by the broker")
+    return Struck(f"{put} messages of garbage were stored by the broker", time.time())
 
 
 def _envelope(site: Site, subject: str, name: str, position: int) -> dict[str, str]:
@@ -138,7 +139,7 @@ def _envelope(site: Site, subject: str, name: str, position: int) -> dict[str, s
     }
 
 
-def forged(more: Mapping[str, str], body: bytes = b"{}") -> Callable:  # type: ignore[type-arg]
+def forged(more: Mapping[str, str], body: bytes = b"{}") -> Strike:
     """Put one message into every stream that looks like the next of its source, and is not."""
 
     async def strike(site: Site) -> Struck:
@@ -147,7 +148,7 @@ def forged(more: Mapping[str, str], body: bytes = b"{}") -> Callable:  # type: i
                 position = await _next_position(client, stream)
                 headers = {**_envelope(site, subject, stream, position), **more}
                 await _put(client, subject, body, headers)
-        return Struck(f"{len(OTHERS)} forged messages were stored by the broker")
+        return Struck(f"{len(OTHERS)} forged messages were stored by the broker", time.time())
 
     return strike
 
@@ -171,7 +172,7 @@ async def answers(site: Site) -> Struck:
             key = headers["ce-subject"]
             whose = {"caller": "fulfillment", "reference": key, "order_id": key}
             await _put(client, subject, json.dumps(whose | dict(more)).encode(), headers)
-    return Struck(f"{len(ANSWERS)} forged answers were stored by the broker")
+    return Struck(f"{len(ANSWERS)} forged answers were stored by the broker", time.time())
 
 
 async def delayed(site: Site) -> Struck:
@@ -205,15 +206,30 @@ FORGED = {
 """Only the rights at the broker keep forgers out (promise 9). What they say well is heard; the
 check names it, and the owner of the stream sees a stranger in it and begins a new incarnation."""
 
+
+def _untouched(name: str, strike: Strike, broken: Mapping[str, str] | None = None) -> Fault:
+    """Nothing is taken away: hardly anybody may notice."""
+    return Fault(name, strike, standstill=UNTOUCHED, after_back=BACK, broken=broken or {})
+
+
+HUGE = b'{"a":"' + b"x" * BIG + b'"}'
+
 FAULTS = (
-    Fault("garbage on the wire", garbage, after_back=BACK),
-    Fault("messages come twice", repeated(list, times=2)),
-    Fault("messages come again in reverse order", repeated(reversed)),
-    Fault("messages of another type than their subject says", forged({"ce-type": "a.Forgery"})),
-    Fault("messages that say to be timers", forged({"ce-kind": "timer"})),
-    Fault("messages with a key that cannot be stored", forged({"ce-subject": "x" * 5_000})),
-    Fault("messages of an unknown version", forged({"ce-version": "999"}), broken=FORGED),
-    Fault("oversized messages", forged({}, body=b'{"a":"' + b"x" * BIG + b'"}'), broken=FORGED),
-    Fault("answers that nobody gave", answers, broken=FORGED),
+    _untouched("garbage on the wire", garbage),
+    Fault("messages come twice", repeated(list, times=2), standstill=KILLED, after_back=BACK),
+    Fault(
+        "messages come again in reverse order",
+        repeated(reversed),
+        standstill=KILLED,
+        after_back=BACK,
+    ),
+    _untouched(
+        "messages of another type than their subject says", forged({"ce-type": "a.Forgery"})
+    ),
+    _untouched("messages that say to be timers", forged({"ce-kind": "timer"})),
+    _untouched("messages with a key that cannot be stored", forged({"ce-subject": "x" * 5_000})),
+    _untouched("messages of an unknown version", forged({"ce-version": "999"}), FORGED),
+    _untouched("oversized messages", forged({}, HUGE), FORGED),
+    _untouched("answers that nobody gave", answers, FORGED),
     Fault("messages are delayed", delayed, seconds=DELAYED + 3, after_back=BACK),
 )

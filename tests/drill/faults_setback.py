@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncpg
 
 from stagepost.engine.database import read_statements
-from tests.drill.fault import Fault, NotFired, Struck
+from tests.drill.fault import KILLED, Fault, NotFired, Struck
 from tests.drill.faults_processes import kill_now
 from tests.drill.site import Site, until_it_holds
 
@@ -62,6 +62,7 @@ def set_back(service: str, *, restarted: bool) -> Fault:
         f"database of {service} {how}, {COMMITS:,} commits lost",
         strike,
         seconds=SECONDS[service],
+        after_back=KILLED,
         broken=BROKEN.get(service, {}),
         waits="what was lost with the database cannot be decided again",
     )

@@ -11,10 +11,14 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER full_disk BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION full_disk();
 
+-- name: refused
+-- How many writes were refused so far: an unused sequence stands at 1, too.
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM full_disk_hits
+
 -- name: free
 -- There is room again.
-DROP TRIGGER full_disk ON inbox;
-DROP SEQUENCE full_disk_hits;
+DROP TRIGGER IF EXISTS full_disk ON inbox;
+DROP SEQUENCE IF EXISTS full_disk_hits;
 
 -- name: clock
 -- Who connects from now on finds this clock before PostgreSQL's own.

@@ -50,13 +50,15 @@ class NotHeard(Exception):
 
 @dataclass
 class Window:
-    """The orders around one fault: `accepted` says when each was; `answers` what else was said.
+    """The orders around one fault.
 
-    That is a status, or that the connection was `cut:` and how, or that the answer was `late`.
+    `asked` says when each was first sent, `accepted` when it was accepted, `answers` what else was
+    said: a status, or that the connection was `cut:` and how, or that the answer was `late`.
     """
 
     name: str
     opened_at: float = field(default_factory=time.monotonic)
+    asked: dict[str, float] = field(default_factory=dict)
     accepted: dict[str, float] = field(default_factory=dict)
     answers: Counter[str] = field(default_factory=Counter)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -130,6 +132,7 @@ class Load:
 
     async def _place(self, window: Window, order: Order) -> None:
         shop = _PatientShop(self._session, self._urls, window)
+        window.asked[order.order_id] = time.time()
         window.accepted[order.order_id] = await shop.place(order)
         match order.cancel:
             case Cancel.NEVER:

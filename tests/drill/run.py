@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -37,7 +37,7 @@ STRIKE = 120.0
 
 STILL, GIVEN_UP = 20.0, 6.0
 """Seconds without any change after which nobody waits for a window to become quiet any longer; the
-second where orders may be left that wait for a person."""
+second where all orders that are left may wait for a person."""
 
 LOOK = 0.1
 
@@ -54,6 +54,16 @@ class Attempt:
     struck: Struck | None = None
     failures: list[str] = field(default_factory=list)
     waiting: int = 0
+
+    def owed(self, ended: Collection[str]) -> set[str]:
+        """Return the orders that must end and have not.
+
+        Where some may wait for a person these are the ones that came when all was back.
+        """
+        if not self.fault.waits:
+            return self.window.accepted.keys() - ended
+        back_at = inf if self.struck is None else self.struck.back_at
+        return {name for name, at in self.window.asked.items() if at > back_at} - set(ended)
 
 
 class Drill:
@@ -132,33 +142,34 @@ class Drill:
         await self._audit.look_at(window, attempt.marks)
         stood: tuple[int, dict[str, int]] | None = None
         moved = time.monotonic()
-        while (stands := await self._stands()) != (len(window.accepted), {}):
+        while True:
+            ended, under_way = await self._audit.ended(), await self._audit.under_way()
+            stands = len(ended), under_way
+            if stands == (len(window.accepted), {}):
+                return
+            owed = attempt.owed(ended)
             if stands != stood:
                 stood, moved = stands, time.monotonic()
-            elif time.monotonic() - moved > (GIVEN_UP if fault.waits else STILL):
-                attempt.waiting = len(window.accepted) - stands[0]
-                if not fault.waits:
-                    orders = "; ".join(await self._audit.waiting())
-                    attempt.failures.append(f"never quiet: {stands[1]} under way; {orders}")
+            elif time.monotonic() - moved > (STILL if owed or not fault.waits else GIVEN_UP):
+                attempt.waiting = len(window.accepted) - len(ended)
+                if owed or not fault.waits:
+                    orders = "; ".join([*sorted(owed)[:3], *await self._audit.waiting()])
+                    attempt.failures.append(f"never quiet: {under_way} under way; {orders}")
                 return
             await asyncio.sleep(LOOK)
-
-    async def _stands(self) -> tuple[int, dict[str, int]]:
-        return await self._audit.ended(), await self._audit.under_way()
 
     async def _judge(self, attempt: Attempt) -> Injection:
         window, struck = attempt.window, attempt.struck
         findings = await self._audit.check()
         if wrong := window.answers["500"]:
             attempt.failures.append(f"{wrong} requests were answered 500")
-        back_at = struck.back_at if struck else None
         return Injection(
             fault=attempt.fault,
             at=attempt.at,
             orders=len(window.accepted),
             proof=struck.proof if struck else "",
-            standstill=standstill(self._watch.seen, attempt.at),
-            after_back=None if back_at is None else first_after(self._watch.seen, back_at),
+            standstill=standstill(self._watch.seen, attempt.at, time.time()),
+            after_back=first_after(self._watch.seen, struck.back_at) if struck else None,
             findings=findings,
             failures=attempt.failures,
             waiting=attempt.waiting,

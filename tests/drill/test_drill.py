@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import asyncpg
@@ -27,7 +28,8 @@ async def lose_a_message(site: Site) -> Struck:
 
         assert await until_it_holds(some, 10)
         key = await connection.fetchval(found, f"{site.load.window.prefix}%")
-        return Struck(f"{await connection.fetchval(lost, key)} was never told to ship")
+        told = await connection.fetchval(lost, key)
+        return Struck(f"{told} was never told to ship", time.time())
     finally:
         await connection.close()
 

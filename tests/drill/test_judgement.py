@@ -23,7 +23,7 @@ LOST = Finding(holds=False, detail="1 violations, such as: it never reached paym
 
 
 async def strike(_: Site) -> Struck:
-    return Struck("done")
+    return Struck("done", 0.0)
 
 
 FAULT = Fault("the test's own", strike, standstill=5.0, after_back=2.0)
@@ -116,9 +116,14 @@ def test_orders_that_stood_still_for_too_long_are_told(still: float, after: floa
 
 def test_a_standstill_is_the_longest_gap_that_reaches_beyond_the_fault() -> None:
     ends = [1.0, 6.0, 6.1, 9.0, 9.5]
-    assert standstill(ends, since=6.05) == pytest.approx(2.9)
-    assert standstill(ends, since=5.0) == pytest.approx(5.0)
+    assert standstill(ends, since=6.05, now=10.0) == pytest.approx(2.9)
+    assert standstill(ends, since=5.0, now=10.0) == pytest.approx(5.0)
     assert first_after(ends, 8.0) == pytest.approx(1.0)
+
+
+def test_a_standstill_that_has_not_ended_counts_until_now() -> None:
+    assert standstill([1.0, 6.0, 6.1], since=6.05, now=20.0) == pytest.approx(13.9)
+    assert standstill([], since=6.05, now=20.0) == pytest.approx(13.95)
 
 
 def test_a_short_drill_does_each_fault_once_at_most_in_an_order_that_the_seed_gives() -> None:
@@ -139,6 +144,10 @@ def test_every_fault_has_a_name_of_its_own() -> None:
     names = [fault.name for fault in CATALOGUE]
     assert len(set(names)) == len(names)
     assert len(names) >= 40
+
+
+def test_every_fault_has_a_mark_that_can_be_missed() -> None:
+    assert [f.name for f in CATALOGUE if f.standstill is None and f.after_back is None] == []
 
 
 def test_some_faults_are_named_by_parts_of_their_names() -> None:

@@ -61,10 +61,13 @@ class Watch:
             connection.terminate()
 
 
-def standstill(seen: Sequence[float], since: float) -> float:
-    """Return the longest time between two confirmations of which the later is after `since`."""
-    gaps = [later - earlier for earlier, later in pairwise(seen) if later > since]
-    return max(gaps, default=time.time() - since)
+def standstill(seen: Sequence[float], since: float, now: float) -> float:
+    """Return the longest time without a confirmation that reaches beyond `since`.
+
+    The time from the last one until `now` is one of them.
+    """
+    gaps = [later - earlier for earlier, later in pairwise([*seen, now]) if later > since]
+    return max(gaps, default=now - since)
 
 
 def first_after(seen: Sequence[float], moment: float) -> float:

@@ -35,8 +35,8 @@ SELECT * FROM events WHERE originator_id IN (
 SELECT coalesce(max(notification_id), 0) AS last FROM "all_{service}".stored_events
 
 -- name: ended
--- How many orders of the window have ended.
-SELECT count(DISTINCT key) AS ended FROM ordering.outbox
+-- The orders of the window that have ended.
+SELECT DISTINCT key FROM ordering.outbox
  WHERE type IN ('ordering.OrderConfirmed', 'ordering.OrderRejected')
 
 -- name: waiting

@@ -26,6 +26,7 @@ class Blows:
             if strike.blow is Blow.SET_BACK:
                 before = max(0.0, strike.at - strike.strength)
                 world.after(before, partial(self._keep_copy, strike.target))
+        for strike in world.plan.strikes:
             await asyncio.sleep(max(0.0, strike.at - world.loop.time()))
             world.io.note(f"{strike}")
             self.struck[strike.blow] += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, cached_property
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from stagepost.messages import Answer, message_type
 from stagepost.view import Recorded
 from tests.simulation.clients import Clients
 from tests.simulation.plan import SERVICES, SHOP
-from tests.simulation.world import World
+from tests.simulation.world import START, World
 
 
 @dataclass
@@ -70,6 +71,27 @@ class Evidence:
             if sent.type in ("ordering.OrderConfirmed", "ordering.OrderRejected"):
                 ends.setdefault(sent.key, set()).add(sent.type.rpartition(".")[2])
         return ends
+
+    @cached_property
+    def set_back(self) -> str | None:
+        """The service whose database was set back, where one was."""
+        strike = self.world.plan.set_back
+        return strike and strike.target
+
+    @cached_property
+    def older(self) -> frozenset[str]:
+        """The orders that were there when a database was set back: it may have forgotten them."""
+        strike = self.world.plan.set_back
+        if strike is None:
+            return frozenset()
+        then = START + timedelta(seconds=strike.at)
+        placed = (m for m in self.of["ordering"].outbox if m.type == "ordering.OrderPlaced")
+        return frozenset(sent.key for sent in placed if sent.time is None or sent.time <= then)
+
+    @cached_property
+    def decided_twice(self) -> frozenset[str]:
+        """The orders whose outcome nobody can promise: who owns it forgot, and others did not."""
+        return self.older if self.set_back == "fulfillment" else frozenset()
 
     def confirmed(self, order_id: str) -> bool:
         return self.ends.get(order_id) == {"OrderConfirmed"}

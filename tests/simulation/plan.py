@@ -18,7 +18,7 @@ OWNER = "fulfillment" if "fulfillment" in SHOP else "ordering"
 """In whose name money is taken and goods are sent."""
 SKUS = ("red-chair", "desk-lamp", "rare-mirror")
 SET_BACK_SHARE = 0.1
-"""How many of the seeds set a database back; of those not every promise can hold."""
+"""How many of the seeds set a database back; what is not in it any more is excused."""
 
 
 class Fault(StrEnum):
@@ -128,8 +128,9 @@ class Plan:
         return "\n".join(lines)
 
     @property
-    def sets_back(self) -> bool:
-        return any(strike.blow is Blow.SET_BACK for strike in self.strikes)
+    def set_back(self) -> Strike | None:
+        """The strike that sets a database back, where there is one."""
+        return next((strike for strike in self.strikes if strike.blow is Blow.SET_BACK), None)
 
 
 def make_plan(seed: object) -> Plan:
@@ -141,7 +142,7 @@ def make_plan(seed: object) -> Plan:
     strength = rng.choice((0.002, 0.006, 0.02))
     strikes, span = _strikes(rng, calm_at, instances), rng.choice((0.01, 1.0, calm_at))
     if rng.random() < SET_BACK_SHARE:
-        strikes, span = (_set_back(rng),), 5.0
+        strikes, span = _set_back(rng), 5.0
     return Plan(
         seed=str(seed),
         orders=_orders(rng, span),
@@ -174,14 +175,19 @@ def _deliveries(rng: Random, calm_at: float) -> tuple[tuple[float, str, int], ..
     return (*at_once, *later)
 
 
-def _set_back(rng: Random) -> Strike:
+def _set_back(rng: Random) -> tuple[Strike, ...]:
     """Draw the blow that nothing can undo: what already left a database cannot be recalled.
 
-    Ordering is spared: what a customer was told would be gone with it.
+    Ordering is spared: what a customer was told would be gone with it. Every other time the broker
+    is away meanwhile: then some of what is forgotten has left, and some has not.
     """
     service = rng.choice([name for name in (*SERVICES, *_OFTEN) if name != "ordering"])
     at = rng.uniform(1, 5)
-    return Strike(at, Blow.SET_BACK, 1.0, service, strength=rng.uniform(0.2, at))
+    back = Strike(at, Blow.SET_BACK, 1.0, service, strength=rng.uniform(0.2, at))
+    if rng.random() < 0.5:
+        return (back,)
+    ahead = rng.uniform(0, back.strength)
+    return Strike(at - ahead, Blow.BROKER_DOWN, ahead + rng.uniform(0, 5)), back
 
 
 def _orders(rng: Random, span: float) -> tuple[Order, ...]:

@@ -84,8 +84,8 @@ async def _live(world: World, script: Script, result: Result) -> list[str]:
     seen = Evidence(world, clients)
     result.ends += Counter(end for ends in seen.ends.values() for end in ends)
     world.io.note(f"{[(r.journal, r.events) for r in seen.of.values()]}")
-    if world.plan.sets_back:
-        world.broken.clear()  # what customers were told is gone with the database
+    if seen.set_back == "inventory":  # what was put on its shelves is gone with the database
+        world.broken[:] = [fault for fault in world.broken if "/stock/" not in fault]
     return still_open + broken_promises(seen)
 
 
