@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from random import SystemRandom
 from typing import Any, TypeVar
 
-from tests.simulation.bugs import BUGS, Bug, Found, hunt
+from tests.simulation.bugs import BUGS, WITHIN, Bug, Found, hunt
 from tests.simulation.plan import STYLE, make_plan
 from tests.simulation.run import Result, run_seed, workers
 from tests.simulation.single import PATHS, Case, cases
@@ -105,11 +105,11 @@ def _bugs(pool: ProcessPoolExecutor) -> int:
 
 
 def _hunt(number: int) -> Found | None:
-    return hunt(BUGS[number])
+    return hunt(BUGS[number], BUGS[number].seeds)
 
 
 def _in_words(bug: Bug, hit: Found | None) -> str:
-    return f"not found in {bug.within} seeds" if hit is None else f"{hit.by:10} {hit.broken[:110]}"
+    return f"not found in {WITHIN} seeds" if hit is None else f"{hit.by:10} {hit.broken[:110]}"
 
 
 def _tell_failure(result: Result) -> None:
