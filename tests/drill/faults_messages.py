@@ -15,6 +15,7 @@ from nats.js.api import RawStreamMsg
 
 from stagepost.engine.transports.nats_rules import ADMIN
 from tests.drill.fault import BACK, Fault, NotFired, Struck
+from tests.drill.parts import asks_over_the_broker, talkers
 from tests.drill.site import Site
 
 DELAYED = 3.0
@@ -26,15 +27,6 @@ BIG = 900_000
 COPIES = 100
 """Messages of each stream that come again."""
 NAMES = UUID("0192d3a0-0000-7000-8000-00000000d411")
-
-OTHERS: Mapping[str, str] = {
-    "ordering": "ordering.event.OrderPlaced",
-    "payments": "payments.event.PaymentReceived",
-    "inventory": "inventory.event.StockReserved",
-    "shipping": "shipping.event.GoodsShipped",
-    "fulfillment": "fulfillment.command.payments.RetrievePayment",
-}
-"""A subject of each stream that somebody reads."""
 
 Stored = list[RawStreamMsg]
 
@@ -87,7 +79,7 @@ def repeated(order: Callable[[Stored], Iterable[RawStreamMsg]], times: int = 1) 
     async def strike(site: Site) -> Struck:
         put = 0
         async with _admin(site) as client:
-            for stream in OTHERS:
+            for stream in talkers(site.stack.flow):
                 for message in order(await _last(client, stream)):
                     if not _is_ours(message):
                         continue
@@ -106,7 +98,7 @@ async def garbage(site: Site) -> Struck:
     """Put bytes that mean nothing under subjects that are read."""
     put = 0
     async with _admin(site) as client:
-        for stream, subject in OTHERS.items():
+        for stream, subject in talkers(site.stack.flow).items():
             for number in range(20):
                 headers = (
                     {},
@@ -143,11 +135,11 @@ def forged(more: Mapping[str, str], body: bytes = b"{}") -> Callable:  # type: i
 
     async def strike(site: Site) -> Struck:
         async with _admin(site) as client:
-            for stream, subject in OTHERS.items():
+            for stream, subject in talkers(site.stack.flow).items():
                 position = await _next_position(client, stream)
                 headers = {**_envelope(site, subject, stream, position), **more}
                 await _put(client, subject, body, headers)
-        return Struck(f"{len(OTHERS)} forged messages were stored by the broker")
+        return Struck(f"{len(talkers(site.stack.flow))} forged messages were stored by the broker")
 
     return strike
 
@@ -214,6 +206,6 @@ FAULTS = (
     Fault("messages with a key that cannot be stored", forged({"ce-subject": "x" * 5_000})),
     Fault("messages of an unknown version", forged({"ce-version": "999"}), broken=FORGED),
     Fault("oversized messages", forged({}, body=b'{"a":"' + b"x" * BIG + b'"}'), broken=FORGED),
-    Fault("answers that nobody gave", answers, broken=FORGED),
+    Fault("answers that nobody gave", answers, broken=FORGED, needs=asks_over_the_broker),
     Fault("messages are delayed", delayed, seconds=DELAYED + 3, after_back=BACK),
 )
