@@ -40,7 +40,6 @@ class WindowAudit:
     def __init__(self, stack: DrillStack) -> None:
         self._stack = stack
         self._connection: Connection | None = None
-        self._services = find_services()
         self._window = Window("none")
         self._marks: Mapping[str, int] = {}
 
@@ -49,7 +48,7 @@ class WindowAudit:
         connection = await asyncpg.connect(self._stack.superuser_dsn)
         await connection.execute(_SQL["copy"])
         await connection.close()
-        for service in self._stack.names:
+        for service in self._stack.stores:
             await self._ask(partial(_do, _SQL["aside"].format(service=service)))
 
     async def close(self) -> None:
@@ -60,7 +59,7 @@ class WindowAudit:
         """Return where the log of each service stands: before a window begins."""
         return {
             service: await self._ask(partial(_value, _SQL["last_event"].format(service=service)))
-            for service in self._stack.names
+            for service in self._stack.stores
         }
 
     async def look_at(self, window: Window, marks: Mapping[str, int]) -> None:
@@ -85,7 +84,7 @@ class WindowAudit:
 
     async def under_way(self) -> dict[str, int]:
         """Count what is still to be done for the window, by kind."""
-        row = await self._ask(lambda c: Audit(c).row("under_way"))
+        row = await self._ask(lambda c: Audit(c, self._stack.flow).row("under_way"))
         return {name: count for name, count in row.items() if count}
 
     async def waiting(self) -> list[str]:
@@ -101,22 +100,22 @@ class WindowAudit:
         return await self._ask(self._check)
 
     async def _check(self, connection: Connection) -> dict[str, Finding]:
-        services = self._services.values()
-        audit = Audit(connection, accepted=self._window.accepted)
+        flow = self._stack.flow
+        audit = Audit(connection, flow, self._window.accepted)
         await connection.execute(
             "\n".join(
                 _SQL["events"].format(
                     service=service, since=self._marks[service], prefix=self._window.prefix
                 )
-                for service in self._services
+                for service in find_services()
             )
         )
         deadline = time.monotonic() + FOLDED
         while (await audit.row("under_way"))["views"] and time.monotonic() < deadline:
             await asyncio.sleep(AGAIN)
         found = {promise: await audit.check(promise) for promise in PROMISES}
-        found[VIEWS] = await check_views(audit, services)
-        found[SNAPSHOTS] = await check_snapshots(audit, services)
+        found[VIEWS] = await check_views(audit, flow.services.values())
+        found[SNAPSHOTS] = await check_snapshots(audit, flow.services.values())
         return found
 
     async def _ask(self, ask: Callable[[Connection], Awaitable[T]]) -> T:

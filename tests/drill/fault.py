@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from tests.drill.parts import Needs, anything
 from tests.drill.site import Site
 
 KILLED, BACK = 5.0, 2.0
@@ -43,7 +44,8 @@ class Fault:
 
     `broken` names the promises that nobody can keep under this fault, and why; what it names is
     told, and does not fail the drill. `waits` says why orders may be left that wait for a person;
-    without it none may. Orders that come when all is back must end in any case.
+    without it none may. Orders that come when all is back must end in any case. `needs` tells in
+    which flows there is anything to hit.
     """
 
     name: str
@@ -54,3 +56,4 @@ class Fault:
     instances: int = 1
     broken: Mapping[str, str] = field(default_factory=dict)
     waits: str = ""
+    needs: Needs = anything

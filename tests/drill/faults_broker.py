@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tests.drill.fault import BACK, Fault, NotFired, Struck
+from tests.drill.parts import talkers
 from tests.drill.proxy import Cut
 from tests.drill.site import Site, until
 
@@ -76,17 +77,18 @@ async def cut_all(site: Site) -> Struck:
 
 async def lose_acks(site: Site) -> Struck:
     """Cut each service's connection when it has published, before it is told so."""
-    for name, proxy in site.stack.to_broker.items():
+    names = talkers(site.stack.flow)
+    for name in names:
         try:
-            await asyncio.wait_for(proxy.cut_at(Cut.AFTER_REQUEST), 10)
+            await asyncio.wait_for(site.stack.to_broker[name].cut_at(Cut.AFTER_REQUEST), 10)
         except TimeoutError:
             raise NotFired(f"{name} published nothing") from None
-    return Struck(f"{len(site.stack.to_broker)} publications went unconfirmed", time.time())
+    return Struck(f"{len(names)} publications went unconfirmed", time.time())
 
 
 async def swallow(site: Site) -> Struck:
     """Let no byte pass between one service and the broker, and tell nobody."""
-    name = site.dice.choice(list(site.stack.to_broker))
+    name = site.dice.choice(list(talkers(site.stack.flow)))
     proxy = site.stack.to_broker[name]
     with proxy.black_hole():
         await asyncio.sleep(HOLE)

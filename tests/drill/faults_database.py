@@ -9,7 +9,6 @@ from tests.drill.fault import BACK, Fault, NotFired, Struck
 from tests.drill.proxy import Cut
 from tests.drill.site import Site
 
-SERVICES = ("ordering", "payments", "inventory", "shipping", "fulfillment")
 CUTS = 5
 """How often a connection is cut in one injection."""
 WITHIN = 10.0
@@ -23,7 +22,7 @@ def cut_at(where: Cut) -> Fault:
 
     async def strike(site: Site) -> Struck:
         proxies = site.stack.to_database
-        for name in site.dice.choices(SERVICES, k=CUTS):
+        for name in site.dice.choices(site.stack.services, k=CUTS):
             try:
                 await asyncio.wait_for(proxies[name].cut_at(where), WITHIN)
             except TimeoutError:
@@ -43,7 +42,7 @@ async def cut_all(site: Site) -> Struck:
 
 async def swallow(site: Site) -> Struck:
     """Let no byte pass between one service and its database, and tell nobody."""
-    name = site.dice.choice(SERVICES)
+    name = site.dice.choice(site.stack.services)
     proxy = site.stack.to_database[name]
     if not proxy.connections:
         raise NotFired(f"{name} was not connected")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
-from tests.drill.faults_processes import SERVICES, kill_now, pause_now
+from tests.drill.faults_processes import kill_now, pause_now
 from tests.drill.site import Site
 
 STOPPED = 6.0
 """Seconds for which who leads is stopped: twice the lease, so that another has taken over."""
 
 
-async def _leaders(site: Site, services: tuple[str, ...] = SERVICES) -> list[str]:
-    return [await site.stack.leader(service) for service in services]
+async def _leaders(site: Site, services: tuple[str, ...] = ()) -> list[str]:
+    return [await site.stack.leader(service) for service in services or site.stack.services]
 
 
 async def _taken_over(site: Site, struck: Struck, before: list[str]) -> Struck:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from uuid import UUID, uuid5
 
 import nats
@@ -15,6 +16,7 @@ from nats.js.api import RawStreamMsg
 
 from stagepost.engine.transports.nats_rules import ADMIN
 from tests.drill.fault import BACK, KILLED, UNTOUCHED, Fault, NotFired, Struck
+from tests.drill.parts import asks_over_the_broker, talkers
 from tests.drill.site import Site
 
 DELAYED = 3.0
@@ -26,15 +28,6 @@ BIG = 900_000
 COPIES = 100
 """Messages of each stream that come again."""
 NAMES = UUID("0192d3a0-0000-7000-8000-00000000d411")
-
-OTHERS: Mapping[str, str] = {
-    "ordering": "ordering.event.OrderPlaced",
-    "payments": "payments.event.PaymentReceived",
-    "inventory": "inventory.event.StockReserved",
-    "shipping": "shipping.event.GoodsShipped",
-    "fulfillment": "fulfillment.command.payments.RetrievePayment",
-}
-"""A subject of each stream that somebody reads."""
 
 Stored = list[RawStreamMsg]
 Strike = Callable[[Site], Awaitable[Struck]]
@@ -88,7 +81,7 @@ def repeated(order: Callable[[Stored], Iterable[RawStreamMsg]], times: int = 1) 
     async def strike(site: Site) -> Struck:
         put = 0
         async with _admin(site) as client:
-            for stream in OTHERS:
+            for stream in talkers(site.stack.flow):
                 for message in order(await _last(client, stream)):
                     if not _is_ours(message):
                         continue
@@ -107,7 +100,7 @@ async def garbage(site: Site) -> Struck:
     """Put bytes that mean nothing under subjects that are read."""
     put = 0
     async with _admin(site) as client:
-        for stream, subject in OTHERS.items():
+        for stream, subject in talkers(site.stack.flow).items():
             for number in range(20):
                 headers = (
                     {},
@@ -144,11 +137,12 @@ def forged(more: Mapping[str, str], body: bytes = b"{}") -> Strike:
 
     async def strike(site: Site) -> Struck:
         async with _admin(site) as client:
-            for stream, subject in OTHERS.items():
+            for stream, subject in talkers(site.stack.flow).items():
                 position = await _next_position(client, stream)
                 headers = {**_envelope(site, subject, stream, position), **more}
                 await _put(client, subject, body, headers)
-        return Struck(f"{len(OTHERS)} forged messages were stored by the broker", time.time())
+        told = len(talkers(site.stack.flow))
+        return Struck(f"{told} forged messages were stored by the broker", time.time())
 
     return strike
 
@@ -230,6 +224,6 @@ FAULTS = (
     _untouched("messages with a key that cannot be stored", forged({"ce-subject": "x" * 5_000})),
     _untouched("messages of an unknown version", forged({"ce-version": "999"}), FORGED),
     _untouched("oversized messages", forged({}, HUGE), FORGED),
-    _untouched("answers that nobody gave", answers, FORGED),
+    replace(_untouched("answers that nobody gave", answers, FORGED), needs=asks_over_the_broker),
     Fault("messages are delayed", delayed, seconds=DELAYED + 3, after_back=BACK),
 )

@@ -6,12 +6,15 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Callable, Collection, Mapping
 
+from stagepost.engine.flow import Flow
 from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
+from tests.drill.parts import hearers, talkers, timekeepers
 from tests.drill.points import Point, Stop
 from tests.drill.site import Site, is_stopped, until
 
-WHO = {
+WHO: Mapping[Point, tuple[str, ...]] = {
     Point.RELAY_BEFORE_PUBLISH: ("ordering", "payments", "inventory", "shipping", "fulfillment"),
     Point.RELAY_BEFORE_CURSOR: ("ordering", "payments", "inventory", "shipping", "fulfillment"),
     Point.CALLER_BEFORE_APPEND: ("payments", "shipping"),
@@ -20,7 +23,22 @@ WHO = {
     Point.TIMER_BEFORE_APPEND: ("fulfillment",),
     Point.DESK_BEFORE_ANSWER: ("ordering",),
 }
-"""Which services come to a point while orders flow."""
+"""Which services may come to a point while orders flow."""
+
+BY_FLOW: Mapping[Point, Callable[[Flow], Collection[str]]] = {
+    Point.RELAY_BEFORE_PUBLISH: talkers,
+    Point.RELAY_BEFORE_CURSOR: talkers,
+    Point.CONSUMER_BEFORE_APPEND: hearers,
+    Point.CONSUMER_BEFORE_READ: hearers,
+    Point.TIMER_BEFORE_APPEND: timekeepers,
+}
+"""Who of them does, where that is not the same in every flow."""
+
+
+def _who(point: Point, flow: Flow) -> list[str]:
+    there = BY_FLOW[point](flow) if point in BY_FLOW else flow.services
+    return [name for name in WHO[point] if name in there]
+
 
 REACHED = 15.0
 """Seconds in which a service must have come to its point."""
@@ -34,7 +52,7 @@ def stop_at(point: Point, stop: Stop, instances: int = 1) -> Fault:
     seconds = LONGER if instances > 1 else PAUSED
 
     async def strike(site: Site) -> Struck:
-        service = site.dice.choice(WHO[point])
+        service = site.dice.choice(_who(point, site.stack.flow))
         orders = site.stack.orders()
         site.load.calm = False  # timers come due only where some are slow
         orders.give(service, point, stop)
@@ -58,6 +76,7 @@ def stop_at(point: Point, stop: Stop, instances: int = 1) -> Fault:
         standstill=KILLED if stop is Stop.KILL else None,
         after_back=None if stop is Stop.KILL else BACK,
         instances=instances,
+        needs=lambda flow: bool(_who(point, flow)),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import psutil
 
 from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
+from tests.drill.parts import Needs, anything, runs
 from tests.drill.site import SERVERS, Site, is_stopped, until
 
 SERVICES = ("ordering", "payments", "inventory", "shipping", "fulfillment")
@@ -63,7 +64,7 @@ def kill(*names: str, how: signal.Signals = signal.SIGKILL) -> Fault:
     word = "kill -9" if how is signal.SIGKILL else "immediate stop"
 
     async def strike(site: Site) -> Struck:
-        return await kill_now(site, names, how)
+        return await kill_now(site, _running(site, names), how)
 
     server = names[0] in SERVERS
     return Fault(
@@ -72,6 +73,7 @@ def kill(*names: str, how: signal.Signals = signal.SIGKILL) -> Fault:
         seconds=5.0,
         standstill=None if server else KILLED,
         after_back=BACK if server else None,
+        needs=_needs(names),
     )
 
 
@@ -80,9 +82,24 @@ def pause(*names: str, seconds: float = STOPPED) -> Fault:
     who = "all services" if names == SERVICES else names[0]
 
     async def strike(site: Site) -> Struck:
-        return await pause_now(site, names, seconds)
+        return await pause_now(site, _running(site, names), seconds)
 
-    return Fault(f"{who} stopped for {seconds:g} s", strike, seconds=seconds + 2, after_back=BACK)
+    return Fault(
+        f"{who} stopped for {seconds:g} s",
+        strike,
+        seconds=seconds + 2,
+        after_back=BACK,
+        needs=_needs(names),
+    )
+
+
+def _running(site: Site, names: Sequence[str]) -> Sequence[str]:
+    """Return those of all services that this style needs."""
+    return site.stack.services if names == SERVICES else names
+
+
+def _needs(names: Sequence[str]) -> Needs:
+    return runs(*names) if names[0] in SERVICES and names != SERVICES else anything
 
 
 FAULTS = (

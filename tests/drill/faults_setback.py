@@ -17,6 +17,7 @@ import asyncpg
 from stagepost.engine.database import read_statements
 from tests.drill.fault import KILLED, Fault, NotFired, Struck
 from tests.drill.faults_processes import kill_now
+from tests.drill.parts import runs
 from tests.drill.site import Site, until_it_holds
 
 _SQL = read_statements(Path(__file__).with_name("setback.sql"))
@@ -65,6 +66,7 @@ def set_back(service: str, *, restarted: bool) -> Fault:
         after_back=KILLED,
         broken=BROKEN.get(service, {}),
         waits="what was lost with the database cannot be decided again",
+        needs=runs(service),
     )
 
 

@@ -41,6 +41,9 @@ PLENTY, SCARCE = 100_000, 25
 """Units on the shelf of each SKU, and of those that run out."""
 _SCARCE = ("last-vase", "rare-mirror")
 
+DOWN, IN_VAIN = "tok_down", 1.5
+"""The card that the provider never answers for, and how many seconds its holder waits."""
+
 FAST = ("tok_ok", "tok_declined")
 
 
@@ -69,9 +72,15 @@ class Window:
 
 
 class Load:
-    """Places orders as customers do who try again: an order has its own id, and is placed once."""
+    """Places orders as customers do who try again: an order has its own id, and is placed once.
 
-    def __init__(self, urls: Mapping[str, str], seed: int, rate: float = RATE) -> None:
+    Where nobody owned the deadline of an order, its customer gives up one that nobody answers.
+    """
+
+    def __init__(
+        self, urls: Mapping[str, str], seed: int, rate: float = RATE, *, owned: bool = True
+    ) -> None:
+        self._owned = owned
         self._urls = urls
         self._seed = seed
         self._rate = rate
@@ -135,6 +144,8 @@ class Load:
         window.asked[order.order_id] = time.time()
         window.accepted[order.order_id] = await shop.place(order)
         match order.cancel:
+            case Cancel.NEVER if order.payment_token == DOWN and not self._owned:
+                await asyncio.sleep(IN_VAIN)
             case Cancel.NEVER:
                 return
             case Cancel.WITH_THE_CARRIER:

@@ -13,6 +13,8 @@ from random import Random
 
 import aiohttp
 
+from stagepost.engine.flow import Flow
+from stagepost.engine.styles import CHOREOGRAPHED
 from tests.drill.audit import WindowAudit
 from tests.drill.fault import Fault, NotFired, Struck
 from tests.drill.load import Load, Window
@@ -184,16 +186,21 @@ async def drill(
     data: Path,
     tell: Callable[[Injection], None],
     until: float = inf,
+    *,
+    flow: Flow = Flow(),  # noqa: B008  # frozen
 ) -> tuple[list[Injection], int]:
     """Run a stack of its own through a plan, as far as it gets until then (by the monotonic clock).
 
     Returns what came of each injection, and how many messages belong to no window.
     """
-    async with DrillStack(data, timers=TIMERS, env=ENV) as stack:
+    async with DrillStack(data, flow, timers=TIMERS, env=ENV) as stack:
         audit = WindowAudit(stack)
         await audit.prepare()
         try:
-            async with Load(stack.urls, seed) as load, Watch(stack) as watch:
+            async with (
+                Load(stack.urls, seed, owned=flow.style != CHOREOGRAPHED) as load,
+                Watch(stack) as watch,
+            ):
                 work = Drill(stack, load, watch, audit, seed)
                 injections = await work.run(plan, tell, until)
             return injections, await audit.strays()

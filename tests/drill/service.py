@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from stagepost.engine import cli, serve
-from stagepost.engine.runtime import CONSUMER
+from stagepost.engine import cli, network_open, serve
+from stagepost.engine.links import CONSUMER
 from stagepost.engine.store import Appended, Batch, Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.transports import Publisher, StreamId
@@ -69,7 +69,10 @@ class StoppingTransport(NatsTransport):
 
 def main() -> None:
     """Run one instance of a service, as `stagepost run` does."""
-    with patch.multiple(serve, PostgresStore=StoppingStore, NatsTransport=StoppingTransport):
+    with (
+        patch.object(serve, "PostgresStore", StoppingStore),
+        patch.object(network_open, "NatsTransport", StoppingTransport),
+    ):
         cli.run(sys.argv[1])
 
 

@@ -15,6 +15,7 @@ from typing import Self
 import aiohttp
 import asyncpg
 
+from stagepost.engine.flow import Flow
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.nats import _greets
 from stagepost.engine.stack.ports import HOST
@@ -30,8 +31,11 @@ ROOT = Path(__file__).parents[2]
 class DrillStack(Stack):
     """A `Stack` in which each service has a proxy to its database, and one to the broker."""
 
-    def __init__(self, data: Path, *, timers: Mapping[str, float], env: Mapping[str, str]) -> None:
-        super().__init__(data, fresh=True, timers=timers, env=env, say=lambda _: None)
+    def __init__(
+        self, data: Path, flow: Flow, *, timers: Mapping[str, float], env: Mapping[str, str]
+    ) -> None:
+        super().__init__(data, fresh=True, flow=flow, timers=timers, env=env, say=lambda _: None)
+        self.flow = flow
         self.to_database = {name: Proxy(self._reach_database) for name in self.names}
         self.liar = Liar()
         self.to_broker = {name: Proxy(self._reach_broker) for name in self._services}
@@ -58,8 +62,13 @@ class DrillStack(Stack):
 
     @property
     def services(self) -> tuple[str, ...]:
-        """Ours, without the world around."""
+        """Ours that run in this style, without the world around."""
         return tuple(self._services)
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """What has a database: also services that have nothing to do in this style."""
+        return (*self._stores, *self._worlds)
 
     async def scale(self, instances: int) -> None:
         """Let each service run in so many instances, two at most."""

@@ -11,7 +11,10 @@ from rich.console import Console
 
 from services.demo.__main__ import BAD_OPTIONS
 from services.demo.promises import Finding
+from stagepost.engine.flow import Flow
+from stagepost.engine.styles import CHOREOGRAPHED, ORCHESTRATED, SYNCHRONOUS
 from tests.drill import __main__ as command
+from tests.drill.__main__ import Options, plan_of
 from tests.drill.catalogue import CATALOGUE, INJECTIONS, SECONDS, long_schedule, named, schedule
 from tests.drill.fault import Fault, Struck
 from tests.drill.report import Injection, Report, show, told
@@ -163,7 +166,7 @@ async def test_the_exit_status_tells_whether_all_is_well(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async def drill(plan: Sequence[Fault], *_: object) -> tuple[list[Injection], int]:
+    async def drill(plan: Sequence[Fault], *_: object, **__: object) -> tuple[list[Injection], int]:
         return [injection(fault, finding) for fault in plan], 0
 
     monkeypatch.setattr(command, "drill", drill)
@@ -176,4 +179,35 @@ async def test_the_exit_status_tells_whether_all_is_well(
 
 async def test_a_name_that_no_fault_has_is_a_wrong_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONLY", "earthquake")
+    assert await command.main() == BAD_OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("style", "left_out", "done"),
+    [
+        (ORCHESTRATED, [], ["kill -9 of fulfillment", "answers that nobody gave"]),
+        (SYNCHRONOUS, ["answers that nobody gave"], ["kill -9 of fulfillment"]),
+        (
+            CHOREOGRAPHED,
+            ["kill -9 of fulfillment", "a timer between due and append: kill -9"],
+            ["kill -9 of all services", "the relay before it publishes: kill -9"],
+        ),
+    ],
+)
+def test_a_fault_with_nothing_to_hit_in_a_style_is_left_out_and_told(
+    style: str, left_out: list[str], done: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = plan_of(Options(long=True, style=style), Flow(style))
+
+    names = {fault.name for fault in planned}
+    told = capsys.readouterr().err
+    assert names.issuperset(done)
+    for name in left_out:
+        assert name not in names
+        assert f"  {name}\n" in told
+    assert len(names) + told.count("\n  ") == len(CATALOGUE)
+
+
+async def test_a_style_that_is_none_is_a_wrong_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLE", "baroque")
     assert await command.main() == BAD_OPTIONS

@@ -1,0 +1,84 @@
+"""A customer of the whole stack, over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import aiohttp
+
+from stagepost.engine.stack import Stack
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Somebody who orders, and looks at what becomes of it."""
+
+    http: aiohttp.ClientSession
+    stack: Stack
+
+    async def order(self, sku: str = "chair", quantity: int = 1, **more: Any) -> str:
+        order_id = f"journey-{next(_numbers)}"
+        body = {
+            "order_id": order_id,
+            "customer_id": "ada",
+            "lines": [{"sku": sku, "quantity": quantity, "unit_price": "1250.5"}],
+            "currency": "EUR",
+            "payment_token": "tok_ok",
+            "ship_to": "1 Station Road, Reims",
+        }
+        url = f"{self.stack.url('ordering')}/orders"
+        async with self.http.post(url, json=body | more) as answer:
+            assert answer.status == 202, await answer.text()
+        return order_id
+
+    async def cancel(self, order_id: str) -> int:
+        url = f"{self.stack.url('ordering')}/orders/{order_id}/cancellation"
+        async with self.http.post(url) as answer:
+            return answer.status
+
+    async def see(self, service: str, path: str) -> Any:
+        async with self.http.get(f"{self.stack.url(service)}{path}") as answer:
+            return await answer.json() if answer.status == 200 else None
+
+    async def until_ended(self, order_id: str) -> Any:
+        """Wait until an order is confirmed or rejected."""
+        async with asyncio.timeout(30):
+            while True:
+                order = await self.see("ordering", f"/orders/{order_id}")
+                if order["status"] != "placed":
+                    return order
+                await asyncio.sleep(0.02)
+
+    async def until_in(self, order_id: str, state: str) -> None:
+        """Wait until the order's process stands there."""
+        async with asyncio.timeout(30):
+            while True:
+                process = await self.see("fulfillment", f"/processes/{order_id}")
+                if process is not None and process["state"] == state:
+                    return
+                await asyncio.sleep(0.01)
+
+    async def paid(self, order_id: str) -> int:
+        """What we hold of the customer's money for this order, as payments sees it."""
+        async with asyncio.timeout(10):
+            while True:
+                payments = await self.see("payments", f"/payments/{order_id}")
+                if payments:
+                    return sum(p["received"] - p["refunded"] for p in payments)
+                await asyncio.sleep(0.02)
+
+    async def stock(self, sku: str) -> dict[str, int]:
+        found: dict[str, int] = await self.see("inventory", f"/stock/{sku}")
+        return {where: found[where] for where in ("on_hand", "reserved", "gone")}
+
+    async def receive(self, sku: str, quantity: int) -> None:
+        stock = f"{self.stack.url('inventory')}/stock/{sku}"
+        async with self.http.put(stock) as answer:
+            assert answer.status in {200, 201}
+        async with self.http.post(f"{stock}/receipts", json={"quantity": quantity}) as answer:
+            assert answer.status == 200
