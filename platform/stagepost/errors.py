@@ -113,6 +113,13 @@ class ForgedSource(BadMessage):
         super().__init__(f"{name} names {claimed!r} as its caller, but {sender!r} sent it")
 
 
+class StrayCommand(BadMessage):
+    """A message came as a command, and is none, or another service's."""
+
+    def __init__(self, name: str, service: str) -> None:
+        super().__init__(f"{name} came as a command, and {service} owns no such command")
+
+
 class TooLarge(BadMessage):
     """A message that no broker would take is refused before it is stored."""
 

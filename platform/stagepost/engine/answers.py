@@ -1,7 +1,8 @@
 """Answers to commands that somebody brought, and waits for: found in the outbox when they come.
 
-The answer to a command is the first message behind it in the outbox that answers its type, for its
-caller and reference: the same one, however often the command is brought.
+The answer to a command is what its own handling said; where that said nothing yet, the first
+message behind it in the outbox that answers its type, for its caller and reference. It is the same
+one, however often the command is brought. What waits for a person as a dead letter has none.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 class _Wanted:
     command: Command
     answer: asyncio.Future[Envelope]
+    waiting: int = 0
+    """How many brought it, and wait."""
 
 
 class Answers:
@@ -44,6 +47,7 @@ class Answers:
         self._awaited = desk.awaited
         self._wanted: dict[UUID, _Wanted] = {}
         self._ending = asyncio.Event()
+        self._looked_at = 0.0
 
     async def answer(self, command: Envelope) -> Envelope | None:
         """Have a command handled; return its answer, None where none has come in a moment.
@@ -52,12 +56,9 @@ class Answers:
             NoRoom, OutcomeUnknown: bring it again.
         """
         await self._desk.take_in(command)
-        try:
-            message = decode(command.type, command.version, command.body)
-        except BadMessage:
-            return None  # it waits for a person, as a dead letter
-        assert isinstance(message, Command)
-        return await self._wait(command, message)
+        message = _read(command)
+        # What is no command of ours waits for a person, as a dead letter.
+        return await self._wait(command, message) if isinstance(message, Command) else None
 
     async def _wait(self, command: Envelope, message: Command) -> Envelope | None:
         wanted = self._wanted.get(command.id)
@@ -65,14 +66,17 @@ class Answers:
             loop = asyncio.get_running_loop()
             wanted = self._wanted[command.id] = _Wanted(message, loop.create_future())
             self._awaited.add(command.key, command.id)
+        wanted.waiting += 1
         ending = asyncio.create_task(self._ending.wait())
         try:
             either: set[asyncio.Future[Any]] = {wanted.answer, ending}
             await asyncio.wait(either, timeout=WAIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ending.cancel()
-            self._wanted.pop(command.id, None)
-            self._awaited.discard(command.key, command.id)
+            wanted.waiting -= 1
+            if not wanted.waiting:
+                del self._wanted[command.id]
+                self._awaited.discard(command.key, command.id)
         return wanted.answer.result() if wanted.answer.done() else None
 
     def end(self) -> None:
@@ -83,7 +87,10 @@ class Answers:
         """Look for answers until cancelled: at once to what was told here, else now and then."""
         while True:
             await sleep_until(self._awaited.wake, LOOK_SECONDS if self._wanted else POLL)
-            asked = self._awaited.take() or frozenset(self._wanted)
+            asked: Collection[UUID] = self._awaited.take()
+            now = asyncio.get_running_loop().time()
+            if now - self._looked_at >= LOOK_SECONDS:
+                asked, self._looked_at = [*self._wanted], now
             if asked:
                 await self._look_for(asked)
 
@@ -94,16 +101,28 @@ class Answers:
             log.warning("answers not looked for", reason=str(error))
             await asyncio.sleep(LOOK_SECONDS)
             return
-        for command, envelope in told:
+        for command, envelope in sorted(told, key=_is_foreign):
             wanted = self._wanted.get(command)
             if wanted is None or wanted.answer.done():
                 continue
-            message = decode(envelope.type, envelope.version, envelope.body)
-            if is_answer(message, wanted.command):
+            if is_answer(_read(envelope), wanted.command):
                 wanted.answer.set_result(envelope)
 
 
-def is_answer(message: Message, command: Message) -> bool:
+def _is_foreign(told: tuple[UUID, Envelope]) -> bool:
+    """Tell whether something else than the handling of a command said this."""
+    command, envelope = told
+    return envelope.causation != command
+
+
+def _read(envelope: Envelope) -> Message | None:
+    try:
+        return decode(envelope.type, envelope.version, envelope.body)
+    except BadMessage:
+        return None
+
+
+def is_answer(message: Message | None, command: Message) -> bool:
     """Tell whether a message answers a command: its type, for its caller and reference."""
     return (
         isinstance(message, Answer)

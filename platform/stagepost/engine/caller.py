@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
@@ -33,6 +32,9 @@ MAX_CALLS = 256
 
 FIRST_RETRY, LAST_RETRY = 0.2, 30.0
 """Seconds before a failed call is made again: doubled each time, up to the last."""
+
+DOUBLED = 10
+"""So many doublings lead beyond the longest wait: what is tried for days must not count further."""
 
 LAST_LOOK = 2.0
 """Seconds before a command is brought again, at most: its recipient is one of us."""
@@ -94,8 +96,7 @@ class Caller:
             item = await make(call)
             if item is None:
                 self._metrics.called(call.channel, "delivered")
-                wait = min(FIRST_RETRY * 2**call.attempt, LAST_LOOK)
-                await self._put_off(call, wait, delivered=True)
+                await self._put_off(call, _wait(call, LAST_LOOK), delivered=True)
             else:
                 self._metrics.called(call.channel, "answered")
                 item.done = asyncio.get_running_loop().create_future()
@@ -113,16 +114,12 @@ class Caller:
         answer = await self._recipients.ask(call.message)
         if answer is None:
             return None
-        item = Item(answer, call=call.position)
-        with suppress(BadMessage):  # a release that does not know it parks it
-            item.message = decode(answer.type, answer.version, answer.body)
-            asked = decode(call.message.type, call.message.version, call.message.body)
-            if answer.source != call.channel or not is_answer(item.message, asked):
-                raise CallFailed(
-                    f"{call.channel} answered {call.message.type} with {answer.type}"
-                    f" of {answer.source}, which answers something else"
-                )
-        return item
+        if answer.source != call.channel or not _may_answer(answer, call.message):
+            raise CallFailed(
+                f"{call.channel} answered {call.message.type} with {answer.type}"
+                f" of {answer.source}, which answers something else"
+            )
+        return Item(answer, call=call.position)
 
     async def _make(self, call: PendingCall) -> Item:
         message = call.message
@@ -139,7 +136,7 @@ class Caller:
 
     async def _fail(self, call: PendingCall, error: Exception) -> None:
         most = LAST_LOOK if call.message.kind == Kind.COMMAND else LAST_RETRY
-        wait = min(FIRST_RETRY * 2**call.attempt, most)
+        wait = _wait(call, most)
         log.warning(
             "call failed",
             to=call.channel,
@@ -175,6 +172,20 @@ class Caller:
         for call in later:
             if not call.noted.done():
                 call.noted.set_result(None)
+
+
+def _wait(call: PendingCall, most: float) -> float:
+    """Return in how many seconds a call is made again."""
+    return min(FIRST_RETRY * 2.0 ** min(call.attempt, DOUBLED), most)
+
+
+def _may_answer(answer: Envelope, command: Envelope) -> bool:
+    """Tell whether an answer fits its command; one that this release cannot read is parked."""
+    asked = decode(command.type, command.version, command.body)
+    try:
+        return is_answer(decode(answer.type, answer.version, answer.body), asked)
+    except BadMessage:
+        return True
 
 
 def _cause(call: PendingCall, answer: CallAnswer) -> Envelope:

@@ -17,9 +17,16 @@ from stagepost.engine.ids import derived
 from stagepost.engine.service import Service
 from stagepost.engine.snapshots import taken
 from stagepost.engine.store import Commit, Envelope, Handled, Outgoing, TimerSet
-from stagepost.errors import ForgedSource, LoadBeforeChange, NotDeclared, TooLarge, UnreadableStream
+from stagepost.errors import (
+    ForgedSource,
+    LoadBeforeChange,
+    NotDeclared,
+    StrayCommand,
+    TooLarge,
+    UnreadableStream,
+)
 from stagepost.handler import Decision
-from stagepost.messages import Answer, Call, Command, Message, Refusal, Timer, encode
+from stagepost.messages import Answer, Call, Command, Kind, Message, Refusal, Timer, encode
 from stagepost.process import Heard, Instance, Process, Sent
 
 A = TypeVar("A", bound=Aggregate)
@@ -118,6 +125,7 @@ class Decider:
             BadMessage: park it.
         """
         refuse_forged(cause, message)
+        self._refuse_stray(cause, message)
         if isinstance(message, Answer) and not self._is_for_us(message):
             return Decided(Commit(cause, Handled.IGNORED, f"answers {message.caller}"), None, {})
         processes = self._processes.get(type(message), ())
@@ -138,6 +146,12 @@ class Decider:
         touched = {name: load.aggregates[name] for name in load.asked}
         snapshots = taken(changed, load.asked)
         return Decided(commit, decision.answer, touched | {a.id: a for a in changed}, snapshots)
+
+    def _refuse_stray(self, cause: Envelope, message: Message) -> None:
+        """Make sure that what came as a command is one, and one of ours."""
+        is_ours = isinstance(message, Command) and self._service.name == message.OWNER
+        if cause.kind == Kind.COMMAND and not is_ours:
+            raise StrayCommand(cause.type, self._service.name)
 
     def _is_for_us(self, answer: Answer) -> bool:
         return answer.caller == self._service.name or type(answer) in self._service.handlers

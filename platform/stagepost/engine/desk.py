@@ -108,8 +108,6 @@ class Desk:
             OutcomeUnknown: not known within the time limit; bring it again.
         """
         async with self._asks(command.type):
-            if self._lease is None:
-                await self.look_at_parked()
             done = asyncio.get_running_loop().create_future()
             await self._ask(Item(command, done=done, needs_lease=False))
 
@@ -254,6 +252,9 @@ class Desk:
         lease = self._lease
         ours = items if lease is not None else [item for item in items if not item.needs_lease]
         fresh = [item for item in ours if not self._is_old(item)]
+        if any(item.is_brought for item in fresh):
+            # The one before it may have been brought to another instance, and parked there.
+            self._decisions.parked = await patiently(self._store.parked_keys)
         decided = await self._decisions.decide(fresh)
         self._put_back(self._decisions.put_off)
         if not decided:
@@ -304,9 +305,9 @@ class Desk:
             if outcome in {Outcome.CONFLICT, Outcome.BEHIND}:
                 again.append(item)
                 continue
-            if item.decided.commit.parks:
-                self._decisions.parked.add(item.cause.key)
             if outcome is Outcome.KEPT:
+                if item.decided.commit.parks:
+                    self._decisions.parked.add(item.cause.key)
                 self.snapshots.put(item.decided.snapshots)
             item.finish(appended.responses.get(number) or item.decided.answer)
         self._metrics.count(batch, appended)

@@ -45,6 +45,11 @@ class Item:
     needs_lease: bool = True
     """Only the holder of the lease may write it: not where somebody waits for this instance."""
 
+    @property
+    def is_brought(self) -> bool:
+        """Whether it is a command that its sender brought to this instance."""
+        return not (self.needs_lease or self.is_request)
+
     def finish(self, answer: object = None) -> None:
         if self.done is not None and not self.done.done():
             self.done.set_result(answer)
@@ -117,6 +122,7 @@ class Signals:
         self.calls = asyncio.Event()
         self.timers = asyncio.Event()
         self.events = asyncio.Event()
+        self.parked = asyncio.Event()
         self._outbox = asyncio.Event()
         self._relays: dict[str, asyncio.Event] = {}
         self.named: Mapping[str, asyncio.Event] = {
@@ -124,6 +130,7 @@ class Signals:
             "calls": self.calls,
             "timers": self.timers,
             "events": self.events,
+            "parked": self.parked,
         }
         """By the names under which instances tell each other."""
 
@@ -147,6 +154,7 @@ class Signals:
             ("calls", False in sent),
             ("timers", any(commit.timers for commit in batch.commits)),
             ("events", any(commit.events for commit in batch.commits)),
+            ("parked", any(commit.parks for commit in batch.commits)),
         ):
             if has_work:
                 self.wake(name)

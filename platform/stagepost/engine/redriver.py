@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from stagepost.engine.desk import Desk
+from stagepost.engine.follow import POLL, sleep_until
 from stagepost.engine.items import Item
 from stagepost.engine.store import Store
 
 LOOK_AGAIN = 1.0
-"""Seconds between two looks while there are dead letters; without any, nobody looks."""
+"""Seconds between two looks while there are dead letters; without any, looks are rare."""
 
 MAX_LETTERS = 100
 
@@ -21,12 +22,16 @@ class Redriver:
         self._store = store
         self._desk = desk
 
-    async def run(self) -> None:
-        """Look until cancelled."""
+    async def run(self, wake: asyncio.Event) -> None:
+        """Look until cancelled. Another instance, too, may park what was brought to it."""
         while True:
+            wake.clear()
+            await self._desk.look_at_parked()
             if self._desk.parked:
                 await self._redrive()
-            await asyncio.sleep(LOOK_AGAIN)
+                await asyncio.sleep(LOOK_AGAIN)
+            else:
+                await sleep_until(wake, POLL)
 
     async def _redrive(self) -> None:
         while letters := await self._store.redrivable(MAX_LETTERS):

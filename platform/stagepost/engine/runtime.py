@@ -193,7 +193,7 @@ class Instance:
             ),
             self._forever("caller", lambda: self._caller(lease).run(signals.calls)),
             self._forever("views", lambda: self._views().run(signals.events)),
-            self._forever("redriver", Redriver(self._store, self.desk).run),
+            self._forever("redriver", lambda: Redriver(self._store, self.desk).run(signals.parked)),
             self._forever("timers", lambda: self._timers().run(signals.timers)),
         )
 

@@ -440,9 +440,9 @@ class Store(Protocol):
         ...
 
     async def answers(self, commands: Collection[UUID]) -> list[tuple[UUID, Envelope]]:
-        """Return what was told about the keys of these commands since each was handled, in order.
+        """Return what was told about the keys of these commands since each came, in order.
 
-        Whoever knows the contracts finds the answer among it.
+        Nothing of those that are parked. Whoever knows the contracts finds the answer among it.
         """
         ...
 

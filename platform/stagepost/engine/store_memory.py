@@ -24,6 +24,7 @@ from stagepost.engine.store import (
     DeadLetter,
     DueTimer,
     Envelope,
+    Handled,
     Idempotency,
     JournalEntry,
     Lease,
@@ -307,7 +308,8 @@ class MemoryStore(MemoryLeases):
         return page(entries, lambda entry: entry.position, after, limit)
 
     async def answers(self, commands: Collection[UUID]) -> list[tuple[UUID, Envelope]]:
-        handled = [self._journal[self._heard[id_]] for id_ in commands if id_ in self._heard]
+        came = [self._journal[self._heard[id_]] for id_ in commands if id_ in self._heard]
+        handled = [entry for entry in came if entry.outcome != Handled.PARKED]
         return [
             (entry.id, sent)
             for sent in self._outbox

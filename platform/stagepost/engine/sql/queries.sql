@@ -217,11 +217,12 @@ SELECT count(*) FROM (
       FROM unnest($1::text[]) r(reader) LEFT JOIN cursors c USING (reader)) LIMIT $2) waiting
 
 -- name: answers
--- What was told about the keys of commands since they were handled: the answers are among it.
+-- What was told about the keys of commands since they came: the answers are among it. Of those that
+-- are not handled yet, nothing: what is told by then is about others.
 SELECT i.message_id AS command, o.message_id, o.type, o.version, o.kind, $2::text, o.key, o.correlation_id,
        o.causation_id, o.body, o.recipient, o.traceparent, o.incarnation, o.position, o.recorded_at
   FROM inbox i JOIN outbox o ON o.key = i.key AND o.position > i.position AND o.kind = 'event'
- WHERE i.message_id = ANY ($1::uuid[]) ORDER BY o.position
+ WHERE i.message_id = ANY ($1::uuid[]) AND i.outcome <> 'parked' ORDER BY o.position
 
 -- name: move_view
 -- A view's cursor, in the transaction of its rows.

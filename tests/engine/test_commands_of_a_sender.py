@@ -1,0 +1,415 @@
+"""Commands over HTTP, as their sender brings them: again and again, in the order of their key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stagepost import Decision, Load
+from stagepost.engine import caller
+from stagepost.engine.recipients import NoRecipients
+from stagepost.engine.recipients_http import HttpRecipients
+from stagepost.engine.store import Appended, Batch, Envelope, Retry, Store
+from stagepost.engine.store_postgres import PostgresStore
+from stagepost.errors import CallFailed, StoreUnavailable
+from tests.conftest import Database
+from tests.engine.counter import (
+    COUNTER,
+    Announce,
+    Announced,
+    Count,
+    Counted,
+    grow,
+    until,
+    until_awaited,
+)
+from tests.engine.posting import (
+    LONG,
+    AskingWorld,
+    AskToCount,
+    CountingWorld,
+    Scripted,
+    answer_to,
+)
+from tests.engine.stores import (
+    DUPLICATE,
+    KEPT,
+    PostgresWorld,
+    World,
+    append,
+    called,
+    heard,
+    writes,
+)
+
+GONE = CallFailed("nobody there")
+
+
+@pytest.fixture(autouse=True)
+def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caller, "FIRST_RETRY", 0.02)
+    monkeypatch.setattr(caller, "LAST_LOOK", 0.1)
+
+
+async def answers(command: Envelope) -> Envelope | None:
+    return answer_to(command)
+
+
+async def nobody(command: Envelope) -> Envelope | None:
+    raise GONE
+
+
+async def no_answer_yet(command: Envelope) -> Envelope | None:
+    return None
+
+
+async def ask(instance: Any, name: str, *by: int) -> None:
+    await instance.desk.request(AskToCount(name=name, by=by or (1,)))
+
+
+async def all_answered(world: AskingWorld) -> None:
+    async def none_open() -> bool:
+        return await world.open_calls() == 0
+
+    await until_awaited(none_open)
+
+
+@pytest.fixture
+async def in_postgres(
+    postgres_world: PostgresWorld, store_database: Database
+) -> AsyncIterator[Store]:
+    store = await PostgresStore.connect(store_database.service, "client")
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def recipients(request: pytest.FixtureRequest) -> Scripted:
+    return Scripted(answers)
+
+
+@pytest.fixture
+def world(recipients: Scripted, request: pytest.FixtureRequest) -> AskingWorld:
+    """A client whose recipients do as they are told."""
+    world = AskingWorld(recipients)
+    if request.node.callspec.params["recipients"] == "postgres":
+        world.store = request.getfixturevalue("in_postgres")
+    return world
+
+
+# From one service to the other.
+
+
+async def test_commands_of_one_service_are_handled_by_the_other_and_the_answers_come_back() -> None:
+    counting = CountingWorld()
+    async with counting.serving() as served:
+        asking = AskingWorld(served.recipients)
+        async with asking.running() as client:
+            for name in "abc":
+                await ask(client, name, 1, 2, -1)
+            await all_answered(asking)
+        assert [await counting.total(served.instance, name) for name in "abc"] == [3, 3, 3]
+    told = await asking.heard()
+    for name in "abc":
+        assert [t for key, t in told if key == name] == [
+            "counter.Counted",
+            "counter.Counted",
+            "counter.NotCounted",
+        ]
+    assert await asking.letters() == []
+
+
+async def test_what_takes_time_is_delivered_first_and_its_answer_comes_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stagepost.engine.answers.WAIT_SECONDS", 0.05)
+    counting = CountingWorld()
+    counting.failures = 10**9
+
+    def later(command: Count, load: Load) -> Decision:
+        counter = grow(command.name, command.by, load)
+        return Decision((counter,), (Announce(name=command.name, total=counter.total),))
+
+    def told(answer: Announced, load: Load) -> Decision:
+        message = answer_to_call(answer)
+        return Decision(sends=(message,))
+
+    counting.service = replace(
+        COUNTER, handlers={**COUNTER.handlers, Count: later, Announced: told}
+    )
+    async with counting.serving() as served:
+        asking = AskingWorld(served.recipients)
+        async with asking.running() as client:
+            await ask(client, "a")
+            await until(lambda: counting.announcements)
+            assert await asking.open_calls() == 1
+            counting.failures = 0
+            await all_answered(asking)
+    assert await asking.heard() == [("a", "counter.Counted")]
+
+
+def answer_to_call(answer: Announced) -> Counted:
+    name, total = answer.call.name, answer.call.total
+    return Counted(caller="client", reference=name, name=name, total=total)
+
+
+# Who is gone, and who is slow.
+
+
+async def test_a_recipient_that_is_gone_is_tried_again_with_growing_pauses_and_others_go_on(
+    world: AskingWorld, recipients: Scripted
+) -> None:
+    put_off: list[float] = []
+    append_before = world.store.append
+
+    async def watched(batch: Batch) -> Appended:
+        put_off.extend(retry.seconds for retry in batch.retries)
+        appended: Appended = await append_before(batch)
+        return appended
+
+    async def a_is_gone(command: Envelope) -> Envelope | None:
+        return await (nobody if command.key == "a" else answers)(command)
+
+    recipients.answer = a_is_gone
+    world.store.append = watched
+    async with world.running() as client:
+        await ask(client, "a")
+        await ask(client, "b")
+        await until(lambda: recipients.times("a") >= 6)
+        assert await world.heard() == [("b", "counter.Counted")]
+        recipients.answer = answers
+        await all_answered(world)
+    assert put_off[:6] == [0.02, 0.04, 0.08, 0.1, 0.1, 0.1]
+    assert len({command.id for command in recipients.brought if command.key == "a"}) == 1
+    assert ("a", "counter.Counted") in await world.heard()
+
+
+async def test_nobody_listening_is_a_recipient_that_is_gone(unused_tcp_port: int) -> None:
+    recipients = HttpRecipients({"counter": f"http://127.0.0.1:{unused_tcp_port}"}, LONG)
+    with pytest.raises(CallFailed, match=r"counter\.Count to counter got no answer"):
+        await recipients.ask(CountingWorld().next_command("a", 1))
+    await recipients.close()
+
+
+async def test_a_recipient_that_nobody_located_is_named_with_the_setting() -> None:
+    recipients = HttpRecipients({}, LONG)
+    with pytest.raises(CallFailed, match="where counter is: add it to STAGEPOST_SERVICES"):
+        await recipients.ask(CountingWorld().next_command("a", 1))
+    await recipients.close()
+
+
+async def test_where_no_command_goes_over_http_one_of_former_links_waits() -> None:
+    with pytest.raises(CallFailed, match=r"counter\.Count was to go over HTTP"):
+        await NoRecipients().ask(CountingWorld().next_command("a", 1))
+
+
+@pytest.mark.parametrize("attempt", [0, 5, 2_000, 10**6])
+def test_what_is_tried_for_weeks_is_tried_again_at_most_so_late(attempt: int) -> None:
+    call: Any = type("Call", (), {"attempt": attempt})
+    assert caller._wait(call, 30.0) == min(0.02 * 2 ** min(attempt, 10), 30.0)
+
+
+def test_no_wait_ends_its_growth_below_the_longest() -> None:
+    first = 0.2
+    assert first * 2**caller.DOUBLED >= caller.LAST_RETRY
+
+
+async def test_what_was_not_delivered_holds_up_the_next_of_its_key_and_of_no_other(
+    world: AskingWorld, recipients: Scripted
+) -> None:
+    recipients.answer = nobody
+    async with world.running() as client:
+        await ask(client, "a", 1, 2)
+        await ask(client, "b")
+        await until(lambda: recipients.times("a") >= 4 and recipients.times("b") >= 4)
+        assert len({command.id for command in recipients.brought}) == 2
+        recipients.answer = answers
+        await all_answered(world)
+    first, second = dict.fromkeys(c.body for c in recipients.brought if c.key == "a")
+    assert (b'"by":1' in first, b'"by":2' in second) == (True, True)
+
+
+async def test_what_was_delivered_holds_up_nothing_and_is_asked_about_until_it_is_answered(
+    world: AskingWorld, recipients: Scripted
+) -> None:
+    async def first_is_slow(command: Envelope) -> Envelope | None:
+        return None if b'"by":1' in command.body else answer_to(command)
+
+    recipients.answer = first_is_slow
+    async with world.running() as client:
+        await ask(client, "a", 1, 2)
+        await until(lambda: recipients.times("a") >= 5)
+        assert await world.heard() == [("a", "counter.Counted")]
+        assert await world.open_calls() == 1
+        recipients.answer = answers
+        await all_answered(world)
+    assert len(await world.heard()) == 2
+
+
+# Answers that are none.
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"reference": "another"}, {"source": "mallory"}],
+    ids=["to a question never asked", "of another source"],
+)
+async def test_an_answer_to_something_else_is_refused_and_the_question_asked_again(
+    world: AskingWorld, recipients: Scripted, wrong: dict[str, str]
+) -> None:
+    async def something_else(command: Envelope) -> Envelope | None:
+        return answer_to(command, **wrong)
+
+    recipients.answer = something_else
+    async with world.running() as client:
+        await ask(client, "a")
+        await until(lambda: recipients.times("a") >= 3)
+        assert (await world.heard(), await world.letters()) == ([], [])
+        recipients.answer = answers
+        await all_answered(world)
+    assert await world.heard() == [("a", "counter.Counted")]
+
+
+@pytest.mark.parametrize(
+    "garbled",
+    [{"type": "counter.Unheard"}, {"version": 7}, {"body": b"{}"}],
+    ids=["type", "version", "body"],
+)
+async def test_an_answer_that_nobody_can_read_is_parked_and_ends_its_call(
+    world: AskingWorld, recipients: Scripted, garbled: dict[str, Any]
+) -> None:
+    async def unreadable(command: Envelope) -> Envelope | None:
+        return answer_to(command, **garbled)
+
+    recipients.answer = unreadable
+    async with world.running() as client:
+        await ask(client, "a")
+        await all_answered(world)
+    assert recipients.times("a") == 1
+    (letter,) = await world.store.dead_letters(0, 10)
+    assert letter.message.source == "counter"
+
+
+async def test_an_unreadable_answer_of_another_source_is_refused_all_the_same(
+    world: AskingWorld, recipients: Scripted
+) -> None:
+    async def forged(command: Envelope) -> Envelope | None:
+        return answer_to(command, type="mallory.Unheard", source="mallory")
+
+    recipients.answer = forged
+    async with world.running() as client:
+        await ask(client, "a")
+        await until(lambda: recipients.times("a") >= 3)
+        assert await world.letters() == []
+
+
+# Once, whatever happens.
+
+
+async def test_two_commands_with_one_answer_are_both_done_and_it_is_handled_once(
+    world: AskingWorld, recipients: Scripted
+) -> None:
+    first: list[Envelope] = []
+
+    async def one_answer(command: Envelope) -> Envelope | None:
+        first.append(answer_to(command))
+        return first[0]
+
+    recipients.answer = one_answer
+    async with world.running() as client:
+        await ask(client, "a", 1, 1)
+        await all_answered(world)
+    assert await world.heard() == [("a", "counter.Counted")]
+
+
+async def test_in_the_store_a_duplicate_answer_ends_its_call_too(
+    request: pytest.FixtureRequest, world_of_stores: World
+) -> None:
+    store = world_of_stores.store
+    await append(store, writes("x", 1, sends=[called("a"), called("b")]))
+    calls, _ = await store.due_calls(10, ())
+    answer = heard("a", name="the answer")
+    kept = await append(
+        store,
+        writes("y", 1, cause=answer, call=calls[0].position),
+        writes("y", 2, cause=answer, call=calls[1].position),
+    )
+    assert list(kept.outcomes) == [KEPT, DUPLICATE]
+    assert await store.due_calls(10, ()) == ([], None)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def world_of_stores(request: pytest.FixtureRequest) -> World:
+    found: World = request.getfixturevalue(f"{request.param}_world")
+    return found
+
+
+async def test_in_the_store_a_delivered_call_leaves_its_lane(world_of_stores: World) -> None:
+    store = world_of_stores.store
+    await append(store, writes("x", 1, sends=[called("a"), called("a")]))
+    (first,), _ = await store.due_calls(10, ())
+    await store.append(Batch(retries=[Retry(first.position, 60)]))
+    assert (await store.due_calls(10, ()))[0] == []
+
+    await store.append(Batch(retries=[Retry(first.position, 60, delivered=True)]))
+    (second,), _ = await store.due_calls(10, ())
+    assert second.position > first.position
+    await world_of_stores.later(61)
+    again, _ = await store.due_calls(10, ())
+    assert [call.position for call in again] in (
+        [first.position, second.position],
+        [second.position, first.position],
+    )
+
+
+async def test_what_was_answered_and_not_stored_is_asked_again_and_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stagepost.engine.runtime.DRAIN_SECONDS", 0.05)
+    counting = CountingWorld()
+    async with counting.serving() as served:
+        asking = AskingWorld(served.recipients)
+        asking.lease_seconds = 0.6
+        keeps = asking.store.append
+
+        async def loses_answers(batch: Batch) -> Appended:
+            if any(commit.call is not None for commit in batch.commits):
+                raise StoreUnavailable("the power goes just now")
+            appended: Appended = await keeps(batch)
+            return appended
+
+        asking.store.append = loses_answers
+        async with asking.running() as client:
+            await ask(client, "a", 2)
+            await until_awaited(lambda: counting.heard("command"))
+            await asyncio.sleep(0.1)
+        assert await asking.open_calls() == 1
+
+        asking.store.append = keeps
+        async with asking.running("client-2"):
+            await all_answered(asking)
+        assert await counting.total(served.instance, "a") == 2
+    assert await counting.sent("counter.Counted") == 1
+    assert await asking.heard() == [("a", "counter.Counted")]
+
+
+async def test_what_was_asked_and_cut_off_is_asked_again_by_the_next_who_leads(
+    world: AskingWorld, recipients: Scripted
+) -> None:
+    async def never(command: Envelope) -> Envelope | None:
+        await asyncio.sleep(LONG)
+        return None
+
+    recipients.answer = never
+    async with world.running() as client:
+        await ask(client, "a")
+        await until(lambda: recipients.brought)
+    recipients.answer = answers
+    async with world.running("client-2"):
+        await all_answered(world)
+    assert recipients.times("a") == 2
+    assert await world.heard() == [("a", "counter.Counted")]

@@ -1,0 +1,533 @@
+"""Commands over HTTP, as their recipient takes them: on the real route, on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import cast
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from stagepost import Decision, Load
+from stagepost.engine import answers
+from stagepost.engine.recipients_http import HttpRecipients
+from stagepost.engine.store import Envelope
+from stagepost.engine.store_postgres import PostgresStore
+from stagepost.engine.transports.http_envelope import read_binary, write_binary
+from stagepost.errors import CallFailed
+from stagepost.messages import Command, Message, decode, encode
+from tests.conftest import Database
+from tests.engine.counter import (
+    COUNTER,
+    POISON,
+    Announce,
+    Announced,
+    Count,
+    Counted,
+    CountNow,
+    count,
+    grow,
+    until_awaited,
+)
+from tests.engine.posting import LONG, CountingWorld, Served
+from tests.engine.shop import problem_of
+from tests.engine.stores import PostgresWorld
+
+
+@pytest.fixture(autouse=True)
+def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stagepost.engine.redriver.LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(answers, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(answers, "LOOK_SECONDS", 0.02)
+
+
+@pytest.fixture
+async def in_postgres(
+    postgres_world: PostgresWorld, store_database: Database
+) -> AsyncIterator[CountingWorld]:
+    world = CountingWorld()
+    world.store = await PostgresStore.connect(store_database.service, "counter")
+    yield world
+    await world.store.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def world(request: pytest.FixtureRequest) -> CountingWorld:
+    return cast("CountingWorld", request.getfixturevalue(f"in_{request.param}"))
+
+
+@pytest.fixture
+def in_memory() -> CountingWorld:
+    return CountingWorld()
+
+
+def later(command: Count, load: Load) -> Decision:
+    """Answer only once the outside world has: `Announced` comes back, and then we tell."""
+    counter = grow(command.name, command.by, load)
+    return Decision((counter,), (Announce(name=command.name, total=counter.total),))
+
+
+def told(answer: Announced, load: Load) -> Decision:
+    name = answer.call.name
+    return Decision(
+        sends=(Counted(caller="client", reference=name, name=name, total=answer.call.total),)
+    )
+
+
+PATIENT = replace(COUNTER, handlers={**COUNTER.handlers, Count: later, Announced: told})
+
+
+def total_of(answer: Envelope | None) -> int:
+    assert answer is not None
+    message = decode(answer.type, answer.version, answer.body)
+    assert isinstance(message, Counted)
+    return message.total
+
+
+async def asked_until_known(served: Served, command: Envelope) -> Envelope:
+    """Bring a command again and again, as its sender does."""
+    async with asyncio.timeout(LONG):
+        while (answer := await served.recipients.ask(command)) is None:
+            pass
+        return answer
+
+
+# What comes back.
+
+
+async def test_a_command_comes_back_with_its_answer(world: CountingWorld) -> None:
+    async with world.serving() as served:
+        command = world.next_command("a", 2)
+        answer = await served.recipients.ask(command)
+
+    assert answer is not None
+    assert total_of(answer) == 2
+    assert (answer.type, answer.source, answer.kind) == ("counter.Counted", "counter", "event")
+    assert (answer.key, answer.correlation, answer.causation) == (
+        "a",
+        command.correlation,
+        command.id,
+    )
+    (kept,) = await world.store.outbox(0, 10)
+    assert answer == kept
+
+
+async def test_a_refusal_is_an_answer_too(world: CountingWorld) -> None:
+    async with world.serving() as served:
+        answer = await served.recipients.ask(world.next_command("a", -1))
+        assert answer is not None
+        assert answer.type == "counter.NotCounted"
+
+
+async def test_who_asks_plainly_gets_200_and_a_cloud_event(in_memory: CountingWorld) -> None:
+    command = in_memory.next_command("a", 2)
+    async with in_memory.serving() as served, httpx.AsyncClient() as client:
+        said = await client.post(
+            f"{served.url}/commands", content=command.body, headers=write_binary(command)
+        )
+    assert said.status_code == 200
+    assert said.headers["content-type"] == "application/json"
+    assert said.headers["ce-specversion"] == "1.0"
+    assert said.headers["ce-causationid"] == str(command.id)
+    assert total_of(read_binary(said.headers, said.content)) == 2
+
+
+async def test_without_an_answer_it_is_202_and_200_under_the_same_id_once_there_is_one(
+    world: CountingWorld,
+) -> None:
+    world.service = PATIENT
+    world.failures = 10**9
+    async with world.serving() as served:
+        command = world.next_command("a", 2)
+        async with httpx.AsyncClient() as client:
+            said = await client.post(
+                f"{served.url}/commands", content=command.body, headers=write_binary(command)
+            )
+        assert (said.status_code, said.content) == (202, b"")
+        assert int(said.headers["retry-after"]) >= 1
+
+        world.failures = 0
+        assert total_of(await asked_until_known(served, command)) == 2
+        assert await world.total(served.instance, "a") == 2
+
+
+async def test_the_same_id_gets_the_same_answer_whatever_came_since(world: CountingWorld) -> None:
+    async with world.serving() as served:
+        first, second = world.next_command("a", 1), world.next_command("a", 1)
+        one = await served.recipients.ask(first)
+        two = await served.recipients.ask(second)
+        assert (total_of(one), total_of(two)) == (1, 2)
+
+        assert await served.recipients.ask(first) == one
+        assert await served.recipients.ask(second) == two
+        assert await world.total(served.instance, "a") == 2
+    assert await world.sent("counter.Counted") == 2
+
+
+async def test_what_was_told_to_others_under_the_same_key_is_no_answer(
+    world: CountingWorld,
+) -> None:
+    async def mine(served: Served, **said: str) -> Envelope | None:
+        count = Count(**{"caller": "client", "reference": "a", "name": "a", "by": 1, **said})
+        command = replace(world.next_command("a", 1), body=encode(count), source=str(count.caller))
+        return await served.recipients.ask(command)
+
+    async with world.serving() as served:
+        found = [
+            await mine(served, caller="stranger"),
+            await mine(served, reference="another"),
+            await mine(served),
+        ]
+    assert [total_of(answer) for answer in found] == [1, 2, 3]
+
+
+async def test_an_answer_from_before_a_restart_is_found_by_another_instance(
+    world: CountingWorld,
+) -> None:
+    command = world.next_command("a", 1)
+    async with world.serving() as served:
+        answer = await served.recipients.ask(command)
+    async with world.serving("counter-2") as served:
+        assert await served.recipients.ask(command) == answer
+        assert await world.total(served.instance, "a") == 1
+
+
+# At once.
+
+
+async def test_two_who_bring_one_command_at_once_are_both_answered_and_it_is_handled_once(
+    world: CountingWorld,
+) -> None:
+    async with world.serving() as served:
+        command = world.next_command("a", 2)
+        brought = await asyncio.gather(*(served.recipients.ask(command) for _ in range(8)))
+        assert [total_of(answer) for answer in brought] == [2] * 8
+        assert await world.total(served.instance, "a") == 2
+    assert len(await world.heard("command")) == 1
+
+
+async def test_who_gives_up_takes_nothing_from_who_waits_beside_them(
+    in_memory: CountingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "WAIT_SECONDS", LONG)
+    in_memory.service = PATIENT
+    in_memory.failures = 10**9
+    command = in_memory.next_command("a", 2)
+    async with in_memory.serving() as served:
+        takes = served.instance.answers
+        first = asyncio.create_task(takes.answer(command))
+        second = asyncio.create_task(takes.answer(command))
+        await until_awaited(lambda: in_memory.heard("command"))
+        await asyncio.sleep(0.05)  # both wait
+        first.cancel()
+        await asyncio.wait([first])
+        in_memory.failures = 0
+        async with asyncio.timeout(5):
+            assert total_of(await second) == 2
+
+
+async def test_many_commands_at_once_are_all_answered_in_the_order_of_their_key(
+    world: CountingWorld,
+) -> None:
+    async with world.serving() as served:
+        commands = [world.next_command(f"k{n % 10}", 1) for n in range(100)]
+        found = await asyncio.gather(*(served.recipients.ask(c) for c in commands))
+        assert sorted(map(total_of, found)) == sorted([*range(1, 11)] * 10)
+
+
+# What cannot be handled.
+
+
+@pytest.mark.parametrize(
+    ("garbled", "reason"),
+    [
+        ({"type": "counter.Divide"}, "counter.Divide"),
+        ({"version": 9}, "version 9"),
+        ({"body": b'{"name": 1}'}, "counter.Count"),
+    ],
+)
+async def test_what_nobody_knows_is_parked_and_202(
+    world: CountingWorld, garbled: dict[str, object], reason: str
+) -> None:
+    async with world.serving() as served:
+        command = world.next_command("a", 1, **garbled)
+        assert await served.recipients.ask(command) is None
+        assert await served.recipients.ask(command) is None
+    (letter,) = await world.store.dead_letters(0, 10)
+    assert letter.state == "parked"
+    assert letter.message == command
+    assert reason in letter.reason
+
+
+async def test_what_was_parked_is_answered_once_it_is_redriven(world: CountingWorld) -> None:
+    def knows_no_poison(command: Count, load: Load) -> Decision:
+        return count(command.model_copy(update={"by": 5}), load)
+
+    command, next_one = world.next_command("a", POISON), world.next_command("a", 1)
+    async with world.serving() as served:
+        assert await served.recipients.ask(command) is None
+        assert await served.recipients.ask(next_one) is None
+    letters = await world.store.dead_letters(0, 10)
+    assert [letter.state for letter in letters] == ["parked", "waiting"]
+
+    world.service = replace(COUNTER, handlers={**COUNTER.handlers, Count: knows_no_poison})
+    async with world.serving() as served:
+        await world.store.redrive([letters[0].id])
+        assert total_of(await asked_until_known(served, command)) == 5
+        assert total_of(await asked_until_known(served, next_one)) == 10
+        assert await world.total(served.instance, "a") == 10
+    assert await world.store.dead_letters(0, 10) == []
+
+
+async def test_a_command_in_the_name_of_another_caller_is_a_dead_letter(
+    world: CountingWorld,
+) -> None:
+    async with world.serving() as served:
+        forged = world.next_command("a", 1, source="mallory")
+        assert await served.recipients.ask(forged) is None
+        assert await world.total(served.instance, "a") == 0
+    (letter,) = await world.store.dead_letters(0, 10)
+    assert "mallory" in letter.reason
+
+
+async def test_a_discarded_command_that_is_brought_again_holds_up_nobody(
+    world: CountingWorld,
+) -> None:
+    async with world.serving() as served:
+        poison = world.next_command("a", POISON)
+        assert await served.recipients.ask(poison) is None
+        (letter,) = await world.store.dead_letters(0, 10)
+        await world.store.discard([letter.id], "nobody wants it")
+        await until_awaited(lambda: _is_free(served))
+
+        assert await served.recipients.ask(poison) is None
+        assert total_of(await served.recipients.ask(world.next_command("a", 1))) == 1
+    assert await world.store.dead_letters(0, 10) == []
+
+
+async def _is_free(served: Served) -> bool:
+    return not served.instance.desk.parked
+
+
+async def test_an_event_that_calls_itself_a_command_is_a_dead_letter(
+    world: CountingWorld,
+) -> None:
+    class Happened(Message):
+        KIND, KEY, OWNER = Counted.KIND, "name", "client"
+        name: str
+
+    heard: list[Message] = []
+
+    def note(message: Message, _: Load) -> Decision:
+        heard.append(message)
+        return Decision()
+
+    world.service = replace(COUNTER, handlers={**COUNTER.handlers, Happened: note})
+    async with world.serving() as served:
+        body = encode(Happened(name="a"))
+        disguised = world.next_command("a", 1, type=Happened.TYPE, body=body)
+        assert await served.recipients.ask(disguised) is None
+    assert heard == []
+    (letter,) = await world.store.dead_letters(0, 10)
+    assert "command" in letter.reason
+
+
+async def test_a_command_that_another_service_owns_is_a_dead_letter(world: CountingWorld) -> None:
+    class Elsewhere(Command):
+        OWNER, KEY = "stranger", "reference"
+
+    async with world.serving() as served:
+        body = encode(Elsewhere(caller="client", reference="a"))
+        strays = world.next_command("a", 1, type=Elsewhere.TYPE, body=body)
+        assert await served.recipients.ask(strays) is None
+    (letter,) = await world.store.dead_letters(0, 10)
+    assert "stranger.Elsewhere" in letter.reason
+
+
+# What is refused, and changes nothing.
+
+
+async def test_a_command_for_another_service_is_421(in_memory: CountingWorld) -> None:
+    async with in_memory.serving() as served:
+        strays = in_memory.next_command("a", 1, recipient="payments")
+        recipients = HttpRecipients({"payments": served.url}, LONG)
+        with pytest.raises(CallFailed, match=r"421.*this is counter.*to payments"):
+            await recipients.ask(strays)
+        await recipients.close()
+    assert await in_memory.heard("command") == []
+
+
+async def test_an_event_is_421(in_memory: CountingWorld) -> None:
+    event = in_memory.next_command("a", 1, kind="event", recipient=None)
+    async with in_memory.serving() as served, httpx.AsyncClient() as client:
+        said = await client.post(
+            f"{served.url}/commands", content=event.body, headers=write_binary(event)
+        )
+    assert problem_of(said)["status"] == 421
+    assert await in_memory.heard("command", "event") == []
+
+
+GARBAGE = {
+    "no headers": dict.fromkeys(
+        ("ce-id", "ce-type", "ce-source", "ce-kind", "ce-specversion", "content-type"), None
+    ),
+    "no id": {"ce-id": None},
+    "an id that is none": {"ce-id": "eleven"},
+    "another CloudEvents": {"ce-specversion": "0.3"},
+    "a position that no outbox has": {"ce-position": "-1"},
+    "a position without end": {"ce-position": "9" * 30},
+    "a version in words": {"ce-version": "two"},
+    "no recipient": {"ce-recipient": None},
+    "a timer": {"ce-kind": "timer"},
+    "a body that is no JSON by its type": {"content-type": "text/plain"},
+    "a key of no text": {"ce-subject": "%ff"},
+    "a key that nobody stores": {"ce-subject": "a%00"},
+    "a time that never was": {"ce-time": "yesterday"},
+}
+
+
+@pytest.mark.parametrize("named", GARBAGE)
+async def test_garbled_headers_are_400_and_say_so(in_memory: CountingWorld, named: str) -> None:
+    command = in_memory.next_command("a", 1)
+    headers = {k: v for k, v in {**write_binary(command), **GARBAGE[named]}.items() if v}
+    async with in_memory.serving() as served, httpx.AsyncClient() as client:
+        said = await client.post(f"{served.url}/commands", content=command.body, headers=headers)
+    problem = problem_of(said)
+    assert problem["status"] == 400
+    assert problem["errors"][0]["detail"].startswith("not one of our messages: ")
+    assert await in_memory.heard("command") == []
+
+
+async def test_a_body_that_is_too_large_is_413(in_memory: CountingWorld) -> None:
+    command = in_memory.next_command("a", 1, body=b" " * (1024 * 1024 + 1))
+    async with in_memory.serving() as served, httpx.AsyncClient() as client:
+        said = await client.post(
+            f"{served.url}/commands", content=command.body, headers=write_binary(command)
+        )
+    assert problem_of(said)["status"] == 413
+    assert await in_memory.heard("command") == []
+
+
+async def test_the_largest_command_that_a_service_sends_is_taken(in_memory: CountingWorld) -> None:
+    plain = in_memory.next_command("a", 1)
+    large = replace(plain, body=plain.body + b" " * (900_000 - len(plain.body)))
+    async with in_memory.serving() as served:
+        assert total_of(await served.recipients.ask(large)) == 1
+
+
+async def test_with_no_room_on_the_desk_it_is_503_and_nothing_is_kept(
+    in_memory: CountingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stagepost.engine.desk.MAX_WAITING", 0)
+    async with in_memory.serving() as served:
+        with pytest.raises(CallFailed, match="503"):
+            await served.recipients.ask(in_memory.next_command("a", 1))
+    assert await in_memory.heard("command") == []
+
+
+# Several instances, and their end.
+
+
+async def test_who_does_not_lead_takes_commands_too(world: CountingWorld) -> None:
+    world.lease_seconds = 60
+    async with world.running("one"), world.serving("two") as second:
+        assert second.instance._lease is None
+        assert total_of(await second.recipients.ask(world.next_command("a", 1))) == 1
+
+
+async def test_what_the_leader_answers_is_found_by_who_was_asked(world: CountingWorld) -> None:
+    world.lease_seconds = 60
+    world.service = PATIENT
+    async with world.running("one"), world.serving("two") as second:
+        command = world.next_command("a", 1)
+        assert total_of(await asked_until_known(second, command)) == 1
+
+
+async def test_an_answer_by_the_leader_is_found_however_busy_this_instance_is(
+    in_memory: CountingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "WAIT_SECONDS", 1.0)
+
+    def some_later(command: Count, load: Load) -> Decision:
+        return (later if command.name == "a" else count)(command, load)
+
+    in_memory.lease_seconds = 60
+    in_memory.failures = 2  # the answer comes while others are
+    handlers = {**COUNTER.handlers, Count: some_later, Announced: told}
+    in_memory.service = replace(COUNTER, handlers=handlers)
+    async with in_memory.running("one"), in_memory.serving("two") as second:
+
+        async def keep_busy() -> None:
+            while True:
+                await second.recipients.ask(in_memory.next_command("b", 1))
+
+        busy = [asyncio.create_task(keep_busy()) for _ in range(4)]
+        assert total_of(await second.recipients.ask(in_memory.next_command("a", 1))) == 1
+        for task in busy:
+            task.cancel()
+        await asyncio.wait(busy)
+
+
+async def test_what_waits_behind_a_dead_letter_waits_whichever_instance_it_comes_to(
+    world: CountingWorld,
+) -> None:
+    world.lease_seconds = 60
+    async with world.serving("one") as leader, world.serving("two") as second:
+        assert await second.recipients.ask(world.next_command("a", POISON)) is None
+        assert await leader.recipients.ask(world.next_command("a", 1)) is None
+        assert await second.recipients.ask(world.next_command("a", 1)) is None
+        assert await world.total(leader.instance, "a") == 0
+    letters = await world.store.dead_letters(0, 10)
+    assert [letter.state for letter in letters] == ["parked", "waiting", "waiting"]
+
+
+async def test_what_was_parked_by_who_does_not_lead_is_redriven_by_the_leader(
+    world: CountingWorld,
+) -> None:
+    world.lease_seconds = 60
+    async with world.running("one"), world.serving("two") as second:
+        next_one = world.next_command("a", 1)
+        assert await second.recipients.ask(world.next_command("a", POISON)) is None
+        assert await second.recipients.ask(next_one) is None
+        (first, _) = await world.store.dead_letters(0, 10)
+        await world.store.discard([first.id], "nobody wants it")
+        async with asyncio.timeout(2):
+            assert total_of(await asked_until_known(second, next_one)) == 1
+
+
+async def test_nobody_is_kept_waiting_by_an_instance_that_ends(
+    in_memory: CountingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "WAIT_SECONDS", LONG)
+    in_memory.service = PATIENT
+    in_memory.failures = 10**9
+    async with in_memory.serving() as served:
+        waiting = asyncio.create_task(served.recipients.ask(in_memory.next_command("a", 1)))
+        await until_awaited(lambda: in_memory.heard("command"))
+        assert not waiting.done()
+
+        served.instance.answers.end()
+        async with asyncio.timeout(2):
+            assert await waiting is None
+            assert await served.recipients.ask(in_memory.next_command("b", 1)) is None
+
+
+async def test_what_cannot_be_read_in_our_own_outbox_keeps_no_answer_away(
+    in_memory: CountingWorld,
+) -> None:
+    async with in_memory.serving() as served:
+        command = in_memory.next_command("a", 1)
+        answer = await served.recipients.ask(command)
+        kept = in_memory.store._outbox
+        kept.insert(0, replace(kept[0], id=uuid4(), type="counter.OfAFormerRelease"))
+
+        assert await served.recipients.ask(command) == answer
+
+
+async def test_a_request_of_the_same_key_is_told_apart(in_memory: CountingWorld) -> None:
+    async with in_memory.serving() as served:
+        await served.instance.desk.request(CountNow(name="a", by=4))
+        assert total_of(await served.recipients.ask(in_memory.next_command("a", 1))) == 5
