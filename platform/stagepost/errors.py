@@ -25,6 +25,7 @@ StagepostError
     TransportError
         TransportUnavailable
         ForeignMessage          somebody else wrote to a stream that only its owner may write to
+        FeedRefused             a source cannot tell what comes after our cursor
     CallFailed                  the outside world did not answer; the call is tried again
     BadSettings
     NotInstalled                what was chosen needs a package that is not installed here
@@ -177,6 +178,10 @@ class TransportUnavailable(TransportError):
 
 class ForeignMessage(TransportError):
     """The tail of our stream is not what we published last."""
+
+
+class FeedRefused(TransportError):
+    """What comes after our cursor is no longer kept by its source, or not known to it any more."""
 
 
 class CallFailed(StagepostError):

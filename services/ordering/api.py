@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import Response, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromQuery, HeaderParameter, JSONBody, SkipValidation
+from litestar.params import FromQuery, JSONBody, SkipValidation
 
 from contracts.values import OrderId
 from services.ordering.bodies import NewOrder, OrderState
@@ -17,6 +15,7 @@ from services.ordering.views import OrderRow
 from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
 from stagepost.engine.web import Limit, Page, Position, page_of, problems
+from stagepost.engine.web.etags import IfNoneMatch, is_among
 from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
 from stagepost.engine.web.problems import AnyRequest
 from stagepost.errors import NotFound
@@ -60,14 +59,14 @@ async def place_order(
 async def read_order(
     order_id: OrderId,
     desk: SkipValidation[Desk],
-    if_none_match: Annotated[str | None, HeaderParameter(name="If-None-Match")] = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response[OrderState]:
     """How an order stands."""
     order = await desk.find(Order, Order.stream(order_id))
     if order is None:
         raise NotFound(f"there is no order {order_id!r}")
     etag = f'"{order.version}"'
-    if if_none_match is not None and is_among(etag, if_none_match):
+    if is_among(etag, if_none_match):
         return Response(None, status_code=304, headers={"ETag": etag})  # type: ignore[arg-type]
     return Response(OrderState.model_validate(order), headers={"ETag": etag})
 
@@ -97,12 +96,6 @@ async def cancel_order(order_id: OrderId, desk: SkipValidation[Desk]) -> Cancell
     """
     answer = await desk.request(RequestCancellation(order_id=order_id))
     return answer_as(CancellationAccepted, answer)
-
-
-def is_among(etag: str, header: str) -> bool:
-    """Tell whether If-None-Match names this tag (RFC 9110: compared weakly)."""
-    tags = [tag.strip().removeprefix("W/") for tag in header.split(",")]
-    return etag in tags or tags == ["*"]
 
 
 ROUTES = (place_order, read_order, list_orders, cancel_order)

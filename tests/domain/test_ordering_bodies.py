@@ -5,7 +5,6 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from services.ordering.api import is_among
 from services.ordering.bodies import NewLine, NewOrder
 
 BODY = """{
@@ -72,19 +71,3 @@ def test_an_order_keeps_the_id_that_its_client_gave() -> None:
     own = BODY.replace("{", '{"order_id": "10248",', 1)
 
     assert NewOrder.model_validate_json(own, strict=True).as_request("new-id").order_id == "10248"
-
-
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        ('"2"', True),
-        ('W/"2"', True),
-        ('"1", "2"', True),
-        ("*", True),
-        ('"1"', False),
-        ("2", False),
-        ("", False),
-    ],
-)
-def test_if_none_match_names_the_version_that_the_client_has(header: str, expected: bool) -> None:  # noqa: FBT001
-    assert is_among('"2"', header) is expected

@@ -21,6 +21,7 @@ from stagepost.engine.store import (
     Idempotency,
     Outcome,
     Outgoing,
+    Place,
     Store,
     TimerSet,
 )
@@ -43,6 +44,10 @@ class World(Protocol):
 
     async def later(self, seconds: float) -> None: ...
 
+    async def prune(self, to: int) -> None:
+        """Forget all that was sent up to a position, as an operator may."""
+        ...
+
 
 @dataclass
 class MemoryWorld:
@@ -56,6 +61,11 @@ class MemoryWorld:
 
     async def later(self, seconds: float) -> None:
         await self.clock.turn(seconds)
+
+    async def prune(self, to: int) -> None:
+        gone = [sent for sent in self.store._outbox if sent.position <= to]
+        self.store._pruned |= {m.type: Place(m.incarnation, m.position) for m in gone}
+        self.store._outbox = self.store._outbox[len(gone) :]
 
 
 @dataclass
@@ -75,7 +85,17 @@ class PostgresWorld:
                 f"UPDATE {table} SET {column} = {column} - make_interval(secs => $1)", seconds
             )
 
+    async def prune(self, to: int) -> None:
+        await self.owner.execute(
+            "WITH gone AS (DELETE FROM outbox WHERE position <= $1 RETURNING *)"
+            " INSERT INTO pruned"
+            " SELECT type, max(incarnation), max(position) FROM gone GROUP BY type"
+            " ON CONFLICT (type) DO UPDATE SET position = EXCLUDED.position",
+            to,
+        )
+
     async def empty(self) -> None:
+        self.store._kept = None  # or a new connection would find that all was set back
         tables = await self.owner.fetch(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
             " AND tablename NOT IN ('migrations', 'incarnation')"
@@ -149,6 +169,13 @@ def writes(stream: str, *versions: int, key: str | None = None, **known: Any) ->
 
 async def append(store: Store, *commits: Commit, **known: Any) -> Appended:
     return await store.append(Batch(commits, **known))
+
+
+async def begin_anew(store: Store, since: int) -> int:
+    """Begin a new incarnation, as the relay does; what was sent after `since` belongs to it."""
+    lease = await store.take_lease("service", "one", 60)
+    assert lease is not None
+    return await store.raise_incarnation(0, since, lease)
 
 
 async def outcomes(store: Store, *commits: Commit, **known: Any) -> list[Outcome]:

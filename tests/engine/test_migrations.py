@@ -18,7 +18,7 @@ from stagepost.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
 PLATFORM = [
     f"00{name}.sql"
-    for name in ("1_logs", "2_append", "3_waiting", "4_clock", "5_snapshots", "7_flow")
+    for name in ("1_logs", "2_append", "3_waiting", "4_clock", "5_snapshots", "6_feed", "7_flow")
 ]
 _numbers = count(1)
 

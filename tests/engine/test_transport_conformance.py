@@ -1,35 +1,42 @@
-"""What every transport must do, run on each of them: memory, NATS JetStream and Kafka."""
+"""What every transport must do, run on each of them: memory, NATS JetStream, Kafka, HTTP feeds."""
 
 from __future__ import annotations
 
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import nats
 import pytest
 
+from stagepost.engine.clock import ManualClock
 from stagepost.engine.decide import MAX_BODY
 from stagepost.engine.stack.kafka_mock import KafkaMock
 from stagepost.engine.store import Cursor, CursorId, Envelope
+from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.transports import Received, StreamId, Subscription, memory
+from stagepost.engine.transports import feed as feed_transport
 from stagepost.engine.transports import kafka as kafka_transport
 from stagepost.engine.transports import nats as nats_transport
+from stagepost.engine.transports.feed import FeedTransport
 from stagepost.engine.transports.kafka import KafkaTransport
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.engine.transports.nats import NatsTransport, ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
 from stagepost.engine.transports.nats_rules import ADMIN
 from stagepost.errors import ForeignMessage, TransportError
+from tests.engine.feeds import Teller, serving
 from tests.engine.nats_server import NatsServer
 
 SOURCE, READER = "payments", "fulfillment"
 TYPES = ("payments.PaymentReceived", "payments.PaymentDeclined")
 
 
+PUBLISH, HINT = "publish: a source's outbox is its feed", "take a hint"
 WITH_WORDS = ["memory", "nats"]
 """On these the instances of a service can tell each other something."""
 STRICT = ["memory", "nats"]
@@ -45,9 +52,27 @@ CANNOT = {
         "notice, while connected, that the cluster lost",
         "name its writers",
     ],
+    feed_transport: [PUBLISH, HINT, "push", "carry commands", "tell the instances", "set back"],
 }
+LEFT_OUT = {
+    "feed": {
+        "test_the_tail_says_what_arrived_last": PUBLISH,
+        "test_the_end_of_a_stream_is_what_its_last_incarnation_has_after_a_position": PUBLISH,
+        "test_a_connection_that_is_lost_says_so_and_serves_again": PUBLISH,
+        "test_a_cursor_whose_hint_is_wrong_reads_from_the_beginning": HINT,
+    }
+}
+"""What a transport is not asked for, by test, and what it says itself why."""
 
 Transport = MemoryTransport | NatsTransport | KafkaTransport
+
+
+@pytest.fixture(autouse=True)
+def what_is_asked_of_it(request: pytest.FixtureRequest) -> None:
+    if "broker" in request.fixturenames:
+        transport = request.node.callspec.params["broker"]
+        if reason := LEFT_OUT.get(transport, {}).get(request.node.originalname):
+            pytest.skip(f"{transport} cannot {reason}")
 
 
 @dataclass
@@ -59,7 +84,7 @@ class Broker:
     start: Callable[[], None]
 
 
-@pytest.fixture(params=["memory", "nats", "kafka"])
+@pytest.fixture(params=["memory", "nats", "kafka", "feed"])
 async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
     opened: list[Transport] = []
 
@@ -76,11 +101,29 @@ async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
         yield Broker(
             lambda name: connect(NatsTransport(server.url(name), name)), server.kill, server.start
         )
+    elif request.param == "feed":
+        async with fed(connect) as source:
+            yield source
+            while opened:
+                await opened.pop().close()
     else:
         mock: KafkaMock = request.getfixturevalue("kafka_mock")
         yield Broker(lambda name: connect(kafka(mock, name)), mock.stop, mock.start)
     for transport in opened:
         await transport.close()
+
+
+@asynccontextmanager
+async def fed(connect: Callable[[Transport], Awaitable[Transport]]) -> AsyncIterator[Broker]:
+    """A source whose outbox is written as it is, served by the route that every service has."""
+    store = MemoryStore(SOURCE, ManualClock())
+    async with serving(store) as source:
+
+        def either(name: str) -> Awaitable[Transport]:
+            end = Teller(source, store) if name == SOURCE else FeedTransport({SOURCE: source.url})
+            return connect(cast("Transport", end))  # each is one half of one
+
+        yield Broker(either, lambda: None, lambda: None)
 
 
 def kafka(mock: KafkaMock, name: str) -> KafkaTransport:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
+import aiohttp
 import pytest
 
 from stagepost.engine import operate
@@ -124,6 +125,32 @@ async def test_a_restart_of_the_only_instance_fails_no_request(stack: Stack) -> 
     assert set(answers) == {200}
 
 
+async def test_who_waits_for_the_feed_holds_up_no_restart(stack: Stack) -> None:
+    async with aiohttp.ClientSession(stack.url("shipping")) as http:
+        end = (await http.get("/feed?limit=1")).headers["Stagepost-End"].partition(":")[2]
+        waiting = [asyncio.create_task(http.get(f"/feed?after={end}&wait=30")) for _ in range(20)]
+        await asyncio.sleep(0.3)
+        began = asyncio.get_running_loop().time()
+
+        said = await stagepost("restart", "shipping", data=stack.data)
+
+        assert (said.status, said.out) == (0, "shipping-1 is back\n")
+        pages = await asyncio.gather(*waiting)
+        assert [(page.status, await page.read()) for page in pages] == [(200, b"[]")] * 20
+        assert asyncio.get_running_loop().time() - began < 15
+
+
+# Forgetting.
+
+
+async def test_prune_says_what_was_forgotten(stack: Stack) -> None:
+    said = await stagepost("prune", "payments", "--before", "2020-01-01", data=stack.data)
+    assert said.status == 0
+    assert said.out == (
+        "forgot 0 messages that payments sent and 0 that it heard; its feed begins after 0\n"
+    )
+
+
 # Dead letters.
 
 
@@ -178,6 +205,9 @@ async def test_a_discarded_letter_is_gone(stack: Stack, parked: list[int]) -> No
         (("dead-letters", "list", "nowhere"), "there is no service 'nowhere'"),
         (("dead-letters", "show", "payments", "999999"), "no open dead letter 999999"),
         (("restart", "nowhere"), "there is no service 'nowhere'"),
+        (("prune", "nowhere", "--before", "2020-01-01"), "there is no service 'nowhere'"),
+        (("prune", "outside", "--before", "2020-01-01"), "outside has no store of ours"),
+        (("prune", "payments", "--before", "2199-01-01"), "nothing younger than 24 hours"),
     ],
 )
 async def test_a_wrong_call_ends_with_2_and_says_what_is_wrong(

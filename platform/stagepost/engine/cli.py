@@ -1,4 +1,4 @@
-"""The command line: `stagepost run|up|restart|status|links|migrate|dead-letters`."""
+"""The command line: `stagepost run|up|restart|status|links|migrate|prune|dead-letters`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -159,6 +160,31 @@ def migrate(
     """
     applied = asyncio.run(operate.migrate_service(service, dsn, data))
     out.print(f"applied {', '.join(applied)}" if applied else "nothing to do")
+
+
+@app.command
+def prune(
+    service: str,
+    *,
+    before: datetime,
+    dsn: Annotated[str | None, Parameter(env_var="STAGEPOST_OWNER_DATABASE")] = None,
+    data: Data = operate.DATA,
+) -> None:
+    """Forget what a service sent and heard before a time, and is done with.
+
+    Whoever reads its feed and has not come that far can never go on. Afterwards no backup of any
+    service may be restored that is older: what was forgotten would be done again.
+
+    Args:
+        service: its name, such as payments.
+        before: a day or a time, of this machine unless it says otherwise; 24 hours ago at least.
+        dsn: the database, as the owner of its tables; else that of the running stack.
+    """
+    gone = asyncio.run(operate.prune_service(service, before.astimezone(), dsn, data))
+    out.print(
+        f"forgot {gone.sent:,} messages that {service} sent and {gone.heard:,} that it heard;"
+        f" its feed begins after {gone.begins}"
+    )
 
 
 @dead_letters.command(name="list")

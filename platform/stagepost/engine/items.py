@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from stagepost.engine.decide import Decided
+from stagepost.engine.follow import sleep_until
 from stagepost.engine.store import (
     BROKER,
     Batch,
@@ -19,7 +20,7 @@ from stagepost.engine.store import (
     Handled,
     Idempotency,
 )
-from stagepost.messages import Message, Request, encode
+from stagepost.messages import Kind, Message, Request, encode
 
 
 @dataclass(slots=True, eq=False)
@@ -115,6 +116,22 @@ def onward(cursor: Cursor, last: Item) -> Cursor:
     return replace(cursor, to=last.cause.position, hint=last.hint)
 
 
+class Pulse(asyncio.Event):
+    """An event that is over at once: when it is set, all who wait for it go on, any number."""
+
+    beats = 0
+
+    def set(self) -> None:
+        self.beats += 1
+        super().set()
+        self.clear()
+
+    async def after(self, beats: int, seconds: float) -> None:
+        """Wait until it has been set since it had so many beats, `seconds` at most."""
+        if self.beats == beats:
+            await sleep_until(self, seconds)
+
+
 class Signals:
     """Who is woken when something was written."""
 
@@ -123,6 +140,7 @@ class Signals:
         self.timers = asyncio.Event()
         self.events = asyncio.Event()
         self.parked = asyncio.Event()
+        self.feed = Pulse()
         self._outbox = asyncio.Event()
         self._relays: dict[str, asyncio.Event] = {}
         self.named: Mapping[str, asyncio.Event] = {
@@ -131,6 +149,7 @@ class Signals:
             "timers": self.timers,
             "events": self.events,
             "parked": self.parked,
+            "feed": self.feed,
         }
         """By the names under which instances tell each other."""
 
@@ -155,6 +174,7 @@ class Signals:
             ("timers", any(commit.timers for commit in batch.commits)),
             ("events", any(commit.events for commit in batch.commits)),
             ("parked", any(commit.parks for commit in batch.commits)),
+            ("feed", any(m.kind == Kind.EVENT for commit in batch.commits for m in commit.sends)),
         ):
             if has_work:
                 self.wake(name)

@@ -13,8 +13,9 @@ from stagepost.engine.recipients import NoRecipients, Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.service import Service
 from stagepost.engine.settings import Settings
-from stagepost.engine.transport_names import KAFKA, NATS
+from stagepost.engine.transport_names import HTTP, KAFKA, NATS
 from stagepost.engine.transports import NoWords, Transport, Words
+from stagepost.engine.transports.feed import FeedTransport
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.errors import BadSettings
 
@@ -44,6 +45,9 @@ def open_network(
     if KAFKA in routes.transports:
         transports[KAFKA] = kafka = _kafka(service, settings)
         exits.push_async_callback(kafka.close)
+    if HTTP in routes.transports:
+        transports[HTTP] = feeds = FeedTransport(settings.services)
+        exits.push_async_callback(feeds.close)
     recipients: Recipients = NoRecipients()
     if routes.posts:
         recipients = HttpRecipients(settings.services, settings.call_timeout)

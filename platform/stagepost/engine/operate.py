@@ -7,11 +7,13 @@ import os
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from stagepost.engine.discovery import find
 from stagepost.engine.migrations import migrate
+from stagepost.engine.prune import Forgotten, prune
 from stagepost.engine.service import Service
 from stagepost.engine.store import DeadLetter
 from stagepost.engine.store_postgres import PostgresStore
@@ -57,12 +59,31 @@ async def migrate_service(name: str, dsn: str | None, data: Path) -> list[str]:
         BadSettings: there is no such service, or nothing says where its database is.
         SchemaTooNew, StoreUnavailable
     """
+    service = _with_store(name)
+    return await migrate(dsn or _owner_database(name, data), [service.sql])
+
+
+async def prune_service(name: str, before: datetime, dsn: str | None, data: Path) -> Forgotten:
+    """Forget what a service sent and heard before a time; without a DSN, in the running stack.
+
+    Raises:
+        BadSettings: there is no such service, nothing says where its database is, or the time is
+            less than 24 hours ago.
+        SchemaTooOld, StoreUnavailable
+    """
+    service = _with_store(name)
+    return await prune(dsn or _owner_database(name, data), service, before)
+
+
+def _with_store(name: str) -> Service:
     service = find(name)
     if not isinstance(service, Service):
-        raise BadSettings(f"{name} has no store of ours to migrate")
-    if dsn is None:
-        dsn = read_stack(data)["services"][name]["owner_database"]
-    return await migrate(dsn, [service.sql])
+        raise BadSettings(f"{name} has no store of ours")
+    return service
+
+
+def _owner_database(name: str, data: Path) -> str:
+    return str(read_stack(data)["services"][name]["owner_database"])
 
 
 async def list_letters(data: Path, service: str) -> list[DeadLetter]:

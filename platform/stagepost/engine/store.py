@@ -232,6 +232,26 @@ class Stream:
     snapshot: StoredEvent | None = None
 
 
+class Place(NamedTuple):
+    """Where something stands in a service's outbox, and in which life of its database."""
+
+    incarnation: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Event messages by position, and between what the whole feed lies.
+
+    What stands at or before `begin` may be pruned. `end` is where the last event stands, or the
+    beginning where there is none, and the incarnation of now.
+    """
+
+    messages: Sequence[Envelope]
+    begin: int
+    end: Place
+
+
 @dataclass(frozen=True, slots=True)
 class PendingCall:
     """A call that waits to be made: the outbox row and how often it was tried."""
@@ -343,6 +363,14 @@ class Store(Protocol):
 
     async def outbox_row(self, position: int) -> Envelope | None:
         """Return the message for the broker at exactly this position."""
+        ...
+
+    async def feed(self, after: int, limit: int) -> FeedPage:
+        """Return events for whoever reads them, by position, and between what the feed lies."""
+        ...
+
+    async def pruned(self) -> dict[str, Place]:
+        """Return the last event of each type that is no longer kept."""
         ...
 
     async def due_calls(

@@ -24,6 +24,7 @@ from stagepost.engine.store import (
     DeadLetter,
     DueTimer,
     Envelope,
+    FeedPage,
     Handled,
     Idempotency,
     JournalEntry,
@@ -32,6 +33,7 @@ from stagepost.engine.store import (
     Outcome,
     Outgoing,
     PendingCall,
+    Place,
     Stream,
     TimerSet,
 )
@@ -60,6 +62,7 @@ class MemoryStore(MemoryLeases):
         self._cursors: dict[CursorId, Cursor] = {}
         self._answers: dict[str, tuple[Idempotency, datetime]] = {}
         self._incarnation = 1
+        self._pruned: dict[str, Place] = {}
 
     async def append(self, batch: Batch) -> Appended:
         if batch.lease is not None:
@@ -258,6 +261,16 @@ class MemoryStore(MemoryLeases):
     async def outbox_row(self, position: int) -> Envelope | None:
         found = await self.outbox(position - 1, 1)
         return found[0] if found and found[0].position == position else None
+
+    async def feed(self, after: int, limit: int) -> FeedPage:
+        events = [message for message in self._outbox if message.kind == Kind.EVENT]
+        begin = max((place.position for place in self._pruned.values()), default=0)
+        last = max(begin, events[-1].position if events else 0)
+        messages = page(events, lambda message: message.position, after, limit)
+        return FeedPage(messages, begin, Place(self._incarnation, last))
+
+    async def pruned(self) -> dict[str, Place]:
+        return self._pruned
 
     async def due_calls(
         self, limit: int, busy: Collection[str]

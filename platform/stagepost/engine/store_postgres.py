@@ -32,6 +32,7 @@ from stagepost.engine.store import (
     DeadLetter,
     DueTimer,
     Envelope,
+    FeedPage,
     Idempotency,
     JournalEntry,
     Leadership,
@@ -39,6 +40,7 @@ from stagepost.engine.store import (
     Notification,
     Outcome,
     PendingCall,
+    Place,
     Stream,
 )
 from stagepost.errors import Fenced, OutcomeUnknown, StoreUnavailable
@@ -155,6 +157,15 @@ class PostgresStore:
     async def outbox_row(self, position: int) -> Envelope | None:
         rows = await self._fetch("outbox_row", position)
         return self._sent(rows[0]) if rows else None
+
+    async def feed(self, after: int, limit: int) -> FeedPage:
+        rows = await self._fetch("feed", after, limit, self._service)
+        begin, life, last = rows[0][:3]
+        messages = [Envelope(*row[3:]) for row in rows if row["position"] is not None]
+        return FeedPage(messages, begin, Place(life, last))
+
+    async def pruned(self) -> dict[str, Place]:
+        return {name: Place(*place) for name, *place in await self._fetch("pruned")}
 
     async def due_calls(
         self, limit: int, busy: Collection[str]

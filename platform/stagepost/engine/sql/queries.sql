@@ -58,6 +58,22 @@ SELECT position, message_id, kind, type, version, key, recipient, body, correlat
        traceparent, recorded_at, incarnation
   FROM outbox WHERE position = $1 AND channel = 'broker'
 
+-- name: feed
+-- One page of event messages, by position, and between what the feed lies: all of one moment.
+WITH begins AS (SELECT coalesce(max(position), 0) AS floor FROM pruned)
+SELECT b.floor, i.incarnation AS life, greatest(b.floor, (
+         SELECT position FROM outbox WHERE kind = 'event' AND channel = 'broker' ORDER BY position DESC LIMIT 1)) AS last,
+       o.*
+  FROM begins b CROSS JOIN incarnation i LEFT JOIN LATERAL (
+    SELECT message_id, type, version, kind, $3::text, key, correlation_id, causation_id, body, recipient,
+           traceparent, incarnation, position, recorded_at
+      FROM outbox WHERE position > $1 AND kind = 'event' AND channel = 'broker' ORDER BY position LIMIT $2) o ON true
+ ORDER BY o.position
+
+-- name: pruned
+-- Of each type of event the last that was forgotten.
+SELECT type, incarnation, position FROM pruned
+
 -- name: due_calls
 -- The oldest call of each lane that nobody works on; those behind it wait. And of those that are not
 -- yet due the next: it says how long to sleep.

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from litestar import Litestar, Response, get, route
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import SkipValidation
@@ -22,6 +23,7 @@ from stagepost.engine.store import Store
 from stagepost.engine.web.commands import command_route
 from stagepost.engine.web.common import COMMON_ROUTES, Probe
 from stagepost.engine.web.documents import describe
+from stagepost.engine.web.feed import Feed, read_feed
 from stagepost.engine.web.inputs import (
     MAX_BODY,
     Authenticate,
@@ -52,6 +54,7 @@ def make_app(
     where requests can be turned away before anything of them is read.
     """
     problems = Problems(ids)
+    feed = Feed(store, lambda: desk.signals.feed)
 
     def after_desk(desk: SkipValidation[Desk]) -> Queries:  # noqa: ARG001
         # Litestar starts a task group for dependencies that do not wait for each other: 80 µs.
@@ -63,6 +66,7 @@ def make_app(
             *service.routes,
             *COMMON_ROUTES,
             command_route(service.name),
+            read_feed,
             *page_routes(service),
         ],
         dependencies={
@@ -73,7 +77,9 @@ def make_app(
             "probes": _given(probes),
             "problems": _given(problems),
             "registry": _given(registry),
+            "feed": _given(feed),
         },
+        state=State({"leave": feed.end}),
         before_request=Gate(authenticate),
         exception_handlers=problems.handlers(),
         request_class=JsonRequest,

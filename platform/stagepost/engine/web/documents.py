@@ -51,7 +51,7 @@ class Operation:
             returned = returned.inner_types[0]
         if returned.is_subclass_of(Response):
             returned = returned.inner_types[0]
-        if returned.is_none_type or self.media_type != JSON:
+        if returned.is_none_type or not self.media_type.endswith("json"):
             return None
         return TypeAdapter(returned.raw)
 
@@ -159,7 +159,8 @@ def _responses(operation: Operation, schemas: dict[str, Schema]) -> Iterator[tup
     if headers := list(_headers(operation.handler)):
         answer["headers"] = dict(headers)
     if operation.answer:
-        answer["content"] = {JSON: {"schema": schemas[f"{operation.id} answer"]}}
+        schema = schemas[f"{operation.id} answer"]
+        answer["content"] = {operation.media_type: {"schema": schema}}
     elif operation.media_type != JSON:
         answer["content"] = {operation.media_type: {"schema": {"type": "string"}}}
     yield str(operation.handler.status_code), answer

@@ -102,6 +102,12 @@ KINDS: Mapping[int, ProblemKind] = {
         "The request conflicts with the current state",
         "Nothing was changed. Look at the current state before asking again.",
     ),
+    410: ProblemKind(
+        "pruned",
+        "It is no longer kept",
+        "The service has forgotten what is older than its operator wants to keep. The detail says "
+        "where it begins now. Who has not read what lies before that cannot get it here any more.",
+    ),
     413: ProblemKind(
         "too-large", "The request is too large", "A request's body may have up to 1 MiB."
     ),

@@ -73,11 +73,17 @@ class Connection(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """A server that calls `serving` when it does, and from which nobody is cut off."""
+    """A server that calls `serving` when it does, and from which nobody is cut off.
 
-    def __init__(self, config: uvicorn.Config, serving: Callable[[], None]) -> None:
+    `leave` ends what requests may wait for.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, serving: Callable[[], None], leave: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._serving = serving
+        self._leave = leave
         self._ends = asyncio.Event()
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
@@ -112,6 +118,7 @@ class Server(uvicorn.Server):
             server.close()
         self.config.encoded_headers.append(_CLOSE)
         self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+        self._leave()
         loop = asyncio.get_running_loop()
         until = loop.time() + PARTING_SECONDS
         while self.server_state.connections and loop.time() < until:  # noqa: ASYNC110  # bounded
@@ -145,4 +152,5 @@ def http_server(
             timeout_graceful_shutdown=5,
         ),
         serving,
+        app.state.leave,
     )
