@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from json import dumps
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from stagepost.engine.discovery import find_services
 from stagepost.engine.prune import Forgotten, prune
 from stagepost.engine.relay import Relay
 from stagepost.engine.store import Commit, Cursor, CursorId, Handled, Place
@@ -32,6 +34,7 @@ from tests.engine.stores import (
 
 DAY = 24 * 3600.0
 RELAY = CursorId("relay", SERVICE)
+PAYMENTS = find_services()[SERVICE]
 
 
 @pytest.fixture
@@ -41,15 +44,16 @@ def world(postgres_world: PostgresWorld) -> PostgresWorld:
 
 async def forget(database: Database, days: float = 1.5) -> Forgotten:
     """Forget what is older than so many days."""
-    return await prune(database.owner, datetime.now(UTC) - timedelta(days=days))
+    return await prune(database.owner, PAYMENTS, datetime.now(UTC) - timedelta(days=days))
 
 
-async def relayed(world: PostgresWorld, position: int | None = None) -> None:
+async def relayed(world: PostgresWorld, position: int | None = None, relay: str = "relay") -> None:
     """Note that all was published, or all up to a position."""
     end = position or (await world.store.outbox(0, 1000))[-1].position
     await world.owner.execute(
-        "INSERT INTO cursors VALUES ('relay', $1, 0, 0, $2, 0)"
-        " ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = $2",
+        "INSERT INTO cursors VALUES ($1, $2, 0, 0, $3, 0)"
+        " ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = $3",
+        relay,
         SERVICE,
         end,
     )
@@ -132,7 +136,29 @@ async def test_what_is_not_published_is_kept(
     assert named("old") in await known(world)
 
 
-async def test_without_a_relay_nobody_knows_what_is_published(
+@pytest.mark.parametrize(
+    ("links", "gone"),
+    [
+        ({"default": "nats"}, 0),
+        ({"default": "http"}, 2),
+        ({"default": "kafka"}, 2),
+        ({"default": "kafka", "payments->fulfillment": "nats"}, 0),
+    ],
+    ids=str,
+)
+async def test_what_the_brokers_of_its_links_do_not_have_is_kept(
+    world: PostgresWorld, store_database: Database, links: dict[str, str], gone: int
+) -> None:
+    """The relay to NATS never came beyond the first message, that to Kafka has published all."""
+    await append(world.store, Commit(heard(), sends=[told(), told()]))
+    await something_new(world)
+    await relayed(world, 1)
+    await relayed(world, relay="relay kafka")
+    await world.owner.execute("INSERT INTO flow VALUES (true, 'orchestrated', $1)", dumps(links))
+    assert (await forget(store_database)).sent == gone
+
+
+async def test_while_a_relay_has_published_nothing_all_is_kept(
     world: PostgresWorld, store_database: Database
 ) -> None:
     await append(world.store, Commit(heard(), sends=[told(), told()]))
@@ -158,7 +184,7 @@ async def test_the_relay_knows_the_end_of_its_stream_whatever_it_published_there
 
     lease = await world.store.take_lease("service", "payments-1", 10)
     assert lease is not None
-    relay = Relay(world.store, publisher, SERVICE, lease, Metrics(SERVICE))
+    relay = Relay(world.store, publisher, RELAY, {command.type}, lease, Metrics(SERVICE))
     await relay._reconcile()
     assert await world.store.incarnation() == 1
 
@@ -294,7 +320,11 @@ async def has_noted(world: PostgresWorld, position: int) -> bool:
 
 async def test_a_service_can_forget_nothing_by_itself(store_database: Database) -> None:
     connection = await asyncpg.connect(store_database.service)
-    for statement in ("SELECT prune('2000-01-01')", "DELETE FROM outbox", "DELETE FROM pruned"):
+    for statement in (
+        "SELECT prune('2000-01-01', '{}')",
+        "DELETE FROM outbox",
+        "DELETE FROM pruned",
+    ):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute(statement)
     await connection.close()
@@ -306,6 +336,6 @@ async def test_a_database_that_cannot_forget_or_be_reached_is_said_to_be_so(
     before = datetime(2026, 1, 1, tzinfo=UTC)
     await databases.provide(["never_migrated"])
     with pytest.raises(SchemaTooOld, match="stagepost migrate"):
-        await prune(databases.owner_dsn("never_migrated"), before)
+        await prune(databases.owner_dsn("never_migrated"), PAYMENTS, before)
     with pytest.raises(StoreUnavailable):
-        await prune("postgresql://127.0.0.1:1/none", before)
+        await prune("postgresql://127.0.0.1:1/none", PAYMENTS, before)

@@ -38,8 +38,9 @@ async def prune(dsn: str, service: Service, before: datetime) -> Forgotten:
         connection = await asyncpg.connect(dsn)
         try:
             flow = await kept_flow(connection) or Flow()
-            brokers = routes_of(service, flow.services, flow.links).publishes
-            relays = [relay_name(broker) for broker in brokers]
+            as_it_runs = flow.services.get(service.name, service)
+            routes = routes_of(as_it_runs, flow.services, flow.links)
+            relays = [relay_name(broker) for broker in routes.publishes]
             row = await connection.fetchrow(_STATEMENT, before, relays)
         finally:
             await connection.close()

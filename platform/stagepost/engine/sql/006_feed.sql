@@ -34,7 +34,7 @@ BEGIN
     (SELECT position FROM outbox WHERE recorded_at >= before ORDER BY position LIMIT 1)
     UNION ALL
     (SELECT position FROM inbox WHERE recorded_at >= before ORDER BY position LIMIT 1)) young;
-  SELECT coalesce(min(coalesce(c.position, 0)), cut) INTO relayed
+  SELECT coalesce(min(coalesce(c.position, 0)), 9223372036854775807) INTO relayed
     FROM unnest(relays) r(name) LEFT JOIN cursors c ON c.reader = r.name;
 
   WITH kept AS (
