@@ -53,8 +53,8 @@ class StoppingPublisher:
     async def tail(self) -> StreamId | None:
         return await self._inner.tail()
 
-    async def after(self, position: int, incarnation: int) -> list[StreamId]:
-        return await self._inner.after(position, incarnation)
+    async def after(self, position: int) -> list[StreamId]:
+        return await self._inner.after(position)
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         points.reach(Point.RELAY_BEFORE_PUBLISH)

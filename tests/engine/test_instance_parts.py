@@ -39,6 +39,7 @@ from tests.engine.counter import (
     COUNTER,
     POISON,
     Announce,
+    Counted,
     Counter,
     CountNow,
     Watched,
@@ -93,20 +94,38 @@ async def test_the_same_message_again_at_its_old_position_is_no_proof_of_what_li
     world: World,
 ) -> None:
     """Set back while the broker is away, the database makes another message, then the same."""
-    same = Outgoing(uuid4(), "counter.Counted", 1, "event", "a", b"{}")
-    call = replace(same, id=uuid4(), kind="call", channel="world", lane="a")
-    other = replace(same, id=uuid4())
-    for before, published in ((call, [same]), (other, [same, other, same])):
-        store = Watched("counter")
-        await store.append(Batch([Commit(heard(), sends=[before, same])]))
-        lease = await store.take_lease("service", "counter-1", 60)
-        assert lease is not None
-        publisher = await MemoryTransport(world.broker).publisher("counter")
-        cursor, carries = CursorId("relay", "counter"), {m.TYPE for m in COUNTER.sends}
-        relay = Relay(store, publisher, cursor, carries, lease, Metrics("counter"))
-        async with at_work(relay.run(asyncio.Event())):
-            await until(lambda: len(world.broker.streams.get("counter", [])) == len(published))  # noqa: B023
-        assert [sent.id for sent in world.broker.streams["counter"]] == [m.id for m in published]
+    same, later, other = counted(), counted(), counted()
+    call = replace(other, kind="call", channel="world", lane="a")
+    elsewhere = replace(other, type="counter.GoesElsewhere")
+    first = [(1, same.id), (1, later.id)]
+    again = [(2, other.id), (2, same.id), (2, later.id)]  # under 1, readers would take it for old
+    for sends, published in (
+        ([call, same], first[:1]),
+        ([elsewhere, same, later], first),
+        ([other, same, later], first + again),
+    ):
+        await publish(world, sends, len(published))
+        stream = world.broker.streams["counter"]
+        assert [(message.incarnation, message.id) for message in stream] == published
+
+
+async def publish(world: World, sends: Sequence[Outgoing], total: int) -> None:
+    """Send these from a database that has nothing else, until so many lie in the stream."""
+    store = Watched("counter")
+    await store.append(Batch([Commit(heard(), sends=sends)]))
+    lease = await store.take_lease("service", "counter-1", 60)
+    assert lease is not None
+    publisher = await MemoryTransport(world.broker).publisher("counter")
+    cursor, carries = CursorId("relay", "counter"), {m.TYPE for m in COUNTER.sends}
+    relay = Relay(store, publisher, cursor, carries, lease, Metrics("counter"))
+    last = (await store.outbox(0, 10))[-1].position
+    async with at_work(relay.run(asyncio.Event())):
+        await until(lambda: relay._sent == last)
+        await until(lambda: len(world.broker.streams["counter"]) == total)
+
+
+def counted() -> Outgoing:
+    return Outgoing(uuid4(), Counted.TYPE, 1, "event", "a", b"{}")
 
 
 async def test_a_relay_whose_lease_has_passed_on_does_not_move_its_cursor(world: World) -> None:

@@ -191,11 +191,11 @@ class FaultyPublisher:
             "broker", "publisher.tail", self._inner.tail, able=READ, failed=failed
         )
 
-    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+    async def after(self, position: int) -> list[StreamId]:
         return await self._io.reach(
             "broker",
             "publisher.after",
-            lambda: self._inner.after(position, incarnation),
+            lambda: self._inner.after(position),
             able=READ,
             failed=TransportUnavailable("simulated"),
         )

@@ -8,7 +8,7 @@ what the broker lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 
 import structlog
@@ -89,48 +89,35 @@ class Relay:
         tail = await self._publisher.tail()
         if tail is None:
             await self._rewind(0, "the stream is empty")
-        elif not await self._is_ours(tail):
-            await self._begin_again(tail)
-        elif tail.position <= self._cursor.at:
+        elif await self._is_ours(tail) and await self._has_all_up_to(tail):
             await self._rewind(tail.position, f"the stream ends at {tail.position}")
         else:
-            await self._catch_up(tail)
+            await self._begin_again(tail)
 
     async def _is_ours(self, tail: StreamId) -> bool:
         row = await self._store.outbox_row(tail.position)
         return row is not None and row.id == tail.id
 
-    async def _catch_up(self, tail: StreamId) -> None:
-        """Go on from a tail beyond where we stood, if the stream has there just what we have.
+    async def _has_all_up_to(self, tail: StreamId) -> bool:
+        """Tell whether the stream has all that we have between where we stood and its tail.
 
-        The tail proves nothing about what lies before it: in a database that was set back, the
-        same message may come about again at the same position, and another one before it. And a
-        broker whose files were damaged may have lost some.
+        The tail is no proof of that: a database that was set back may make the same message again,
+        at the same position, and before it another one; a broker may have lost one. Readers are
+        past it by then, and take it for old: it needs a new incarnation.
         """
-        there = await self._publisher.after(self._cursor.at, tail.incarnation)
-        stored = {(message.position, message.id) for message in there}
-        ours = {
-            (message.position, message.id)
-            for message in await self._outbox_up_to(tail.position)
-            if message.type in self._carries
-        }
-        if stored == ours:
-            await self._rewind(tail.position, f"the stream ends at {tail.position}")
-        elif stored < ours:
-            self._metrics.rewound()
-            log.error("the broker lost messages: sending them again", since=self._cursor.at)
-        else:
-            await self._begin_again(tail)
+        if tail.position <= self._cursor.at:
+            return True
+        there = {(sent.position, sent.id) for sent in await self._publisher.after(self._cursor.at)}
+        ours = self._carried(self._cursor.at, tail.position)
+        return {(message.position, message.id) async for message in ours} <= there
 
-    async def _outbox_up_to(self, position: int) -> list[Envelope]:
-        found: list[Envelope] = []
-        while page := await self._store.outbox(
-            found[-1].position if found else self._cursor.at, MAX_CHUNK
-        ):
-            found += [message for message in page if message.position <= position]
-            if page[-1].position >= position:
-                break
-        return found
+    async def _carried(self, after: int, up_to: int) -> AsyncIterator[Envelope]:
+        """Yield what goes to this broker of what stands between two positions."""
+        while after < up_to and (page := await self._store.outbox(after, MAX_CHUNK)):
+            for message in page:
+                if message.position <= up_to and message.type in self._carries:
+                    yield message
+            after = page[-1].position
 
     async def _rewind(self, position: int, found: str) -> None:
         if position < self._cursor.at and not await self._was_published(position):
@@ -148,17 +135,12 @@ class Relay:
 
     async def _was_published(self, after: int) -> bool:
         """Tell whether we have sent anything that stands after a position."""
-        while after < self._cursor.at:
-            page = await self._store.outbox(after, MAX_CHUNK)
-            if not page:
-                return False
-            if any(m.position <= self._cursor.at and m.type in self._carries for m in page):
-                return True
-            after = page[-1].position
+        async for _ in self._carried(after, self._cursor.at):
+            return True
         return False
 
     async def _begin_again(self, tail: StreamId) -> None:
-        """Raise the incarnation: the stream has what this database never sent, it was set back.
+        """Raise the incarnation: the stream is not what this database sent, it was set back.
 
         What was sent since then is published under the new one, beginning where we stood before.
         """

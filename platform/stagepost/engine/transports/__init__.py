@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
 
 from stagepost.engine.store import Cursor, Envelope
@@ -21,6 +21,10 @@ class StreamId(NamedTuple):
     incarnation: int
     position: int
     id: UUID
+
+    @classmethod
+    def of(cls, message: Envelope) -> Self:
+        return cls(message.incarnation, message.position, message.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,10 @@ class Publisher(Protocol):
         """
         ...
 
-    async def after(self, position: int, incarnation: int) -> list[StreamId]:
-        """Return what the stream ends with: this incarnation's messages after a position, in order.
+    async def after(self, position: int) -> list[StreamId]:
+        """Return what the stream ends with, back to the last message at or before a position.
 
-        It is what `tail` saw: call that first.
+        Call `tail` first, which finds the end.
 
         Raises:
             TransportUnavailable

@@ -174,25 +174,17 @@ class KafkaPublisher:
             self._trail = Trail()
             return None
         message, self._trail = last
-        return StreamId(message.incarnation, message.position, message.id)
+        return StreamId.of(message)
 
-    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+    async def after(self, position: int) -> list[StreamId]:
         clients = self._transport.clients()
 
-        def look() -> set[StreamId]:
+        def look() -> list[StreamId]:
             with clients.looking() as consumer:
-                return {
-                    StreamId(incarnation, message.position, message.id)
-                    for message, _ in takewhile(
-                        lambda ours: (
-                            ours[0].incarnation == incarnation and ours[0].position > position
-                        ),
-                        ours_backwards(consumer, self._source),
-                    )
-                }
+                ours = (message for message, _ in ours_backwards(consumer, self._source))
+                return [StreamId.of(m) for m in takewhile(lambda m: m.position > position, ours)]
 
-        # What was sent twice stands there twice.
-        return sorted(await self._transport.ask(look))
+        return (await self._transport.ask(look))[::-1]
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         if self._producing is None or not self._transport.connected:

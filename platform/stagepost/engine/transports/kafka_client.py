@@ -185,7 +185,7 @@ def messages_at(consumer: Consumer, offsets: Mapping[str, int]) -> dict[str, Mes
 
 
 def ours_backwards(consumer: Consumer, topic: str) -> Iterator[tuple[Envelope, Trail]]:
-    """Yield the messages of a topic that its source wrote, from the last; others' are passed over.
+    """Yield the messages of a topic that its source wrote, the last first.
 
     Raises:
         KafkaException: the brokers do not answer.

@@ -101,15 +101,13 @@ class MemoryPublisher:
             raise ForeignMessage(
                 f"the stream of {self._source} has a message that {self._source} did not write"
             )
-        return _name(stream[-1])
+        return StreamId.of(stream[-1])
 
-    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+    async def after(self, position: int) -> list[StreamId]:
         _reach(self._broker, self._source)
         backwards = reversed(self._broker.streams[self._source][: self._written])
-        end = takewhile(
-            lambda sent: sent.incarnation == incarnation and sent.position > position, backwards
-        )
-        return [_name(sent) for sent in end][::-1]
+        end = takewhile(lambda sent: sent.position > position, backwards)
+        return [StreamId.of(sent) for sent in end][::-1]
 
     async def publish(self, messages: Sequence[Envelope]) -> None:
         _reach(self._broker, self._source)
@@ -157,10 +155,6 @@ class MemorySubscription:
 
     async def close(self) -> None:
         self._broker.readers.remove(self)
-
-
-def _name(sent: Envelope) -> StreamId:
-    return StreamId(sent.incarnation, sent.position, sent.id)
 
 
 def _first(broker: MemoryBroker, cursor: Cursor | None, source: str) -> int:

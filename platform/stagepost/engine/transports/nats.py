@@ -170,16 +170,15 @@ class NatsPublisher:
                 return there
         return None
 
-    async def after(self, position: int, incarnation: int) -> list[StreamId]:
+    async def after(self, position: int) -> list[StreamId]:
         found: list[StreamId] = []
         for last in range(len(self._stored), 0, -AT_ONCE):
             block = self._stored[max(last - AT_ONCE, 0) : last]
             for there in reversed(await asyncio.gather(*map(self._ours, block))):
-                if there is None:
-                    continue
-                if there.incarnation != incarnation or there.position <= position:
+                if there is not None and there.position <= position:
                     return found[::-1]
-                found.append(there)
+                if there is not None:
+                    found.append(there)
         return found[::-1]
 
     async def _ours(self, sequence: int) -> StreamId | None:
