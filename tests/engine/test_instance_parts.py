@@ -109,6 +109,18 @@ async def test_the_same_message_again_at_its_old_position_is_no_proof_of_what_li
         assert [(message.incarnation, message.id) for message in stream] == published
 
 
+async def test_a_database_that_is_set_back_twice_gives_no_incarnation_twice(world: World) -> None:
+    """Nor does the same message prove that this life has published it under that incarnation."""
+    one, two, three = counted(), counted(), counted()
+    for sends, total in (([one], 1), ([two], 2), ([three], 3), ([three, one], 5)):
+        await publish(world, sends, total)
+    stream = world.broker.streams["counter"]
+    assert [(message.incarnation, message.id) for message in stream] == [
+        *((1, one.id), (2, two.id), (3, three.id)),
+        *((4, three.id), (4, one.id)),
+    ]
+
+
 async def publish(world: World, sends: Sequence[Outgoing], total: int) -> None:
     """Send these from a database that has nothing else, until so many lie in the stream."""
     store = Watched("counter")
