@@ -94,17 +94,31 @@ async def test_the_same_message_again_at_its_old_position_is_no_proof_of_what_li
     world: World,
 ) -> None:
     """Set back while the broker is away, the database makes another message, then the same."""
-    same, other = counted(), counted()
+    same, later, other = counted(), counted(), counted()
     call = replace(other, kind="call", channel="world", lane="a")
     elsewhere = replace(other, type="counter.GoesElsewhere")
-    for before, published in (
-        (call, [(1, same.id)]),
-        (elsewhere, [(1, same.id)]),
-        (other, [(1, same.id), (2, other.id), (2, same.id)]),  # or readers would take it for old
+    first = [(1, same.id), (1, later.id)]
+    again = [(2, other.id), (2, same.id), (2, later.id)]  # under 1, readers would take it for old
+    for sends, published in (
+        ([call, same], first[:1]),
+        ([elsewhere, same, later], first),
+        ([other, same, later], first + again),
     ):
-        await publish(world, [before, same], len(published))
+        await publish(world, sends, len(published))
         stream = world.broker.streams["counter"]
         assert [(message.incarnation, message.id) for message in stream] == published
+
+
+async def test_a_database_that_is_set_back_twice_gives_no_incarnation_twice(world: World) -> None:
+    """Nor does the same message prove that this life has published it under that incarnation."""
+    one, two, three = counted(), counted(), counted()
+    for sends, total in (([one], 1), ([two], 2), ([three], 3), ([three, one], 5)):
+        await publish(world, sends, total)
+    stream = world.broker.streams["counter"]
+    assert [(message.incarnation, message.id) for message in stream] == [
+        *((1, one.id), (2, two.id), (3, three.id)),
+        *((4, three.id), (4, one.id)),
+    ]
 
 
 async def publish(world: World, sends: Sequence[Outgoing], total: int) -> None:

@@ -13,7 +13,7 @@ from eventsourcing.persistence import StoredEvent
 from stagepost import Decision, Load
 from stagepost.aggregate import stream_id, to_stored
 from stagepost.engine.snapshots import Snapshots
-from stagepost.engine.store import Batch, Commit, Outcome, Stream
+from stagepost.engine.store import Batch, Commit, Envelope, Outcome, Stream
 from stagepost.errors import Fenced, StoreUnavailable
 from tests.engine.counter import COUNTER, Count, Counted, Counter, Watched, World, until
 from tests.engine.counter import grow as grown
@@ -83,14 +83,14 @@ async def grow(world: World, steps: int) -> None:
     await world.until_handled(*[await world.command("hot", 1) for _ in range(steps)])
 
 
-async def write_elsewhere(world: World) -> None:
+async def write_elsewhere(world: World, cause: Envelope | None = None) -> None:
     """Another instance makes the counter grow, so that the cache of the first is stale."""
     async with world.running("elsewhere") as other:
         counter = await other.desk.find(Counter, Counter.stream("hot"))
     assert counter is not None
     counter.grow(by=1)
     events = [to_stored(e) for e in counter.collect_events()]  # type: ignore[arg-type]  # ours
-    appended = await world.store.append(Batch([Commit(heard("hot"), events=events)]))
+    appended = await world.store.append(Batch([Commit(cause or heard("hot"), events=events)]))
     assert appended.outcomes == [Outcome.KEPT]
 
 
@@ -198,6 +198,21 @@ async def test_what_is_not_kept_leaves_no_snapshot(world: World, store: Weighed)
         await grow(world, EVERY - 2)  # with the first, one before the multiple
         await write_elsewhere(world)  # now at the multiple, where nobody took a snapshot
         await grow(world, 1)  # decided as the multiple, in conflict, decided again behind it
+        await asyncio.sleep(0.05)
+        assert await world.total(counter, "hot") == EVERY
+    assert store.newest == 0
+
+
+async def test_what_somebody_else_has_handled_leaves_no_snapshot(
+    world: World, store: Weighed
+) -> None:
+    """It was decided here as well, as another multiple than the one that is stored."""
+    async with world.running() as counter:
+        await grow(world, EVERY - 2)  # with the first, one before the multiple
+        command = world.next_command("hot", 5)
+        await write_elsewhere(world, command)  # now at the multiple, by one
+        await world.put(command)  # decided as the multiple, by five
+        await grow(world, 1)
         await asyncio.sleep(0.05)
         assert await world.total(counter, "hot") == EVERY
     assert store.newest == 0

@@ -21,6 +21,7 @@ from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transport_names import KAFKA
 from stagepost.engine.transports import Received, StreamId, kafka_client, kafka_producer
+from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION
 from stagepost.engine.transports.kafka import KafkaPublisher, KafkaTransport
 from stagepost.engine.transports.kafka_envelope import Headers, Trail, headers_of
 from stagepost.engine.transports.kafka_reader import BATCH, PREFETCH, KafkaSubscription
@@ -349,6 +350,19 @@ async def test_garbage_behind_our_last_message_stops_neither_writer_nor_reader(
     assert not await subscription.behind()
     assert not reader.lost.is_set()
     await subscription.close()
+
+
+async def test_a_place_that_leaves_none_above_it_is_not_the_tail(
+    kafka_mock: KafkaMock, connect: Connect
+) -> None:
+    publisher = await publisher_of(connect(SOURCE))
+    await publisher.publish([only := message(1)])
+    somebody = stranger(kafka_mock)
+    for forged in (message(MAX_POSITION), message(9, incarnation=MAX_INCARNATION)):
+        somebody.produce(SOURCE, forged.body, headers=headers_of(forged, Trail()))
+    assert somebody.flush(5) == 0
+
+    assert await publisher.tail() == StreamId(1, 1, only.id)
 
 
 async def test_the_tail_is_found_behind_more_garbage_than_is_looked_at_in_one_go(

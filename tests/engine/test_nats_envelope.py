@@ -11,6 +11,7 @@ import nats
 import pytest
 
 from stagepost.engine.store import Envelope
+from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_envelope import headers_of, read_envelope, subject_of
 from tests.engine.nats_server import NatsServer
@@ -111,6 +112,8 @@ async def test_garbage_behind_our_last_message_stops_neither_writer_nor_reader(
         {"ce-id": "\u2603"},
         far | {"Nats-Msg-Id": f"payments:1:{2**63 - 2}"},
         far | {"Nats-Msg-Id": f"payments:{2**70}:{2**70}"},
+        far | {"Nats-Msg-Id": f"payments:1:{MAX_POSITION}"},
+        far | {"Nats-Msg-Id": f"payments:{MAX_INCARNATION}:9"},
     ):
         answer = await somebody.request(subject, b"\xff{", headers=headers)
         assert "error" not in json.loads(answer.data)

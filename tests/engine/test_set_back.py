@@ -153,7 +153,7 @@ async def raise_incarnation(store: PostgresStore, lease: Lease) -> int:
     async with asyncio.timeout(10):
         while True:
             try:
-                return await store.raise_incarnation(1, 0, lease)
+                return await store.raise_incarnation(1, 1, 0, lease)
             except StoreUnavailable:
                 await asyncio.sleep(0.05)
 

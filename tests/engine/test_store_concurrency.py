@@ -190,7 +190,7 @@ async def test_what_is_being_appended_belongs_to_the_incarnation_that_is_raised_
         transaction = connection.transaction()
         await transaction.start()
         await raw_append(connection, next_write("a", 1))
-        raising = asyncio.create_task(store.raise_incarnation(1000, 0, lease))
+        raising = asyncio.create_task(store.raise_incarnation(1, 1000, 0, lease))
         while not await somebody_waits(postgres_world.owner):
             assert not raising.done(), "it was raised before all was there"
         await transaction.commit()

@@ -144,7 +144,7 @@ async def test_a_database_that_was_set_back_goes_on_beyond_what_was_published(wo
     await append(world.store, Commit(heard(), sends=[told()]))
     published, since = await world.store.outbox(0, 10)
     lease = await led(world)
-    assert await world.store.raise_incarnation(100, published.position, lease) == 2
+    assert await world.store.raise_incarnation(1, 100, published.position, lease) == 2
     assert await world.store.incarnation() == 2
     await append(world.store, Commit(heard(), sends=[told()]))
     old, moved, new = await world.store.outbox(0, 10)
@@ -157,9 +157,18 @@ async def test_a_database_that_was_set_back_goes_on_beyond_what_was_published(wo
 async def test_positions_do_not_go_back_with_a_new_incarnation(world: World) -> None:
     await append(world.store, Commit(heard(), sends=[told(), told()]))
     old = await world.store.outbox(0, 10)
-    await world.store.raise_incarnation(1, 0, await led(world))
+    await world.store.raise_incarnation(1, 1, 0, await led(world))
     await append(world.store, Commit(heard(), sends=[told()]))
     assert (await world.store.outbox(0, 10))[-1].position > old[-1].position
+
+
+async def test_a_new_incarnation_is_beyond_one_that_this_database_has_forgotten(
+    world: World,
+) -> None:
+    await append(world.store, Commit(heard(), sends=[told()]))
+    assert await world.store.raise_incarnation(6, 100, 0, await led(world)) == 7
+    assert [sent.incarnation for sent in await world.store.outbox(0, 10)] == [7]
+    assert await world.store.raise_incarnation(2, 100, 0, await led(world)) == 8
 
 
 async def test_who_no_longer_leads_begins_no_new_incarnation(world: World) -> None:
@@ -169,7 +178,7 @@ async def test_who_no_longer_leads_begins_no_new_incarnation(world: World) -> No
     await led(world)
 
     with pytest.raises(Fenced):
-        await world.store.raise_incarnation(100, 0, older)
+        await world.store.raise_incarnation(1, 100, 0, older)
 
     assert await world.store.incarnation() == 1
     assert await world.store.outbox(0, 10) == before

@@ -96,7 +96,7 @@ class Relay:
 
     async def _is_ours(self, tail: StreamId) -> bool:
         row = await self._store.outbox_row(tail.position)
-        return row is not None and row.id == tail.id
+        return row is not None and row.id == tail.id and row.incarnation >= tail.incarnation
 
     async def _has_all_up_to(self, tail: StreamId) -> bool:
         """Tell whether the stream has all that we have between where we stood and its tail.
@@ -145,7 +145,7 @@ class Relay:
         What was sent since then is published under the new one, beginning where we stood before.
         """
         incarnation = await self._store.raise_incarnation(
-            tail.position, self._cursor.at, self._lease
+            tail.incarnation, tail.position, self._cursor.at, self._lease
         )
         log.error(
             "this database was set back: beginning a new incarnation",

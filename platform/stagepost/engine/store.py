@@ -402,8 +402,10 @@ class Store(Protocol):
         """Return which incarnation of this database the outbox's positions belong to."""
         ...
 
-    async def raise_incarnation(self, above: int, since: int, lease: Lease) -> int:
-        """Begin a new incarnation, with positions beyond `above`: this database was set back.
+    async def raise_incarnation(
+        self, incarnation: int, position: int, since: int, lease: Lease
+    ) -> int:
+        """Begin an incarnation beyond any known, with positions beyond this: we were set back.
 
         What was sent after `since` belongs to it already, and so does what is being appended.
 

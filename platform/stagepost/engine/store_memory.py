@@ -291,10 +291,12 @@ class MemoryStore(MemoryLeases):
     async def incarnation(self) -> int:
         return self._incarnation
 
-    async def raise_incarnation(self, above: int, since: int, lease: Lease) -> int:
+    async def raise_incarnation(
+        self, incarnation: int, position: int, since: int, lease: Lease
+    ) -> int:
         self._refuse_older(lease)
-        self._position = max(self._position, above)
-        self._incarnation += 1
+        self._position = max(self._position, position)
+        self._incarnation = max(self._incarnation, incarnation) + 1
         self._outbox = [
             replace(sent, incarnation=self._incarnation) if sent.position > since else sent
             for sent in self._outbox

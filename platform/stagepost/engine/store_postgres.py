@@ -215,14 +215,16 @@ class PostgresStore:
     async def incarnation(self) -> int:
         return int((await self._fetch("incarnation"))[0][0])
 
-    async def raise_incarnation(self, above: int, since: int, lease: Lease) -> int:
+    async def raise_incarnation(
+        self, incarnation: int, position: int, since: int, lease: Lease
+    ) -> int:
         self._refuse_former_life()
-        raising = (_STATEMENTS["raise_incarnation"], above, since, lease.name, lease.epoch)
+        known = (position, since, lease.name, lease.epoch, incarnation)
         async with connected(self._pool) as connection, connection.transaction():
             await self._recognise(connection)
             # A statement of its own: only the next one sees what was under way till then.
             await connection.execute(_STATEMENTS["lock_append"])
-            raised = await connection.fetchval(*raising)
+            raised = await connection.fetchval(_STATEMENTS["raise_incarnation"], *known)
         if raised is None:
             raise Fenced(f"the lease {lease.name} has passed on from epoch {lease.epoch}")
         return int(raised)

@@ -119,11 +119,11 @@ SELECT incarnation FROM incarnation
 SELECT pg_advisory_xact_lock(hashtext('stagepost.append'))
 
 -- name: raise_incarnation
--- This database was set back: what was sent since gets a new incarnation, what is sent from now on
--- higher positions as well. Only under the newest epoch of the lease; after `lock_append`.
+-- This database was set back: what was sent since gets an incarnation that nobody had, what is sent
+-- from now on higher positions as well. Only under the newest epoch of the lease; after `lock_append`.
 WITH above AS (SELECT setval('log_position', greatest($1::bigint, (SELECT last_value FROM log_position)) + 1)
                  FROM leases WHERE name = $3 AND epoch = $4),
-raised AS (UPDATE incarnation SET incarnation = incarnation + 1 FROM above RETURNING incarnation),
+raised AS (UPDATE incarnation SET incarnation = greatest($5::bigint, incarnation) + 1 FROM above RETURNING incarnation),
 moved AS (UPDATE outbox o SET incarnation = r.incarnation FROM raised r WHERE o.position > $2::bigint)
 SELECT incarnation FROM raised
 

@@ -17,7 +17,7 @@ from stagepost.messages import Kind
 
 _MAX_INT = MAX_INCARNATION = 2**31 - 1
 MAX_POSITION = 2**53
-"""No outbox comes that far; a forgery that did would leave no positions above it."""
+"""No outbox comes that far; a forgery that did would leave nothing above it to go on with."""
 _MAX_TEXT = 1000
 _KINDS = frozenset({Kind.COMMAND, Kind.EVENT})
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from stagepost.engine.store import Envelope
+from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION
 from stagepost.engine.transports.kafka_envelope import (
     Trail,
     attributes_of,
@@ -196,17 +197,24 @@ def ours_backwards(consumer: Consumer, topic: str) -> Iterator[tuple[Envelope, T
     while begin < end:
         for message in reversed(_between(consumer, topic, begin, end)):
             try:
-                attributes = attributes_of(message.headers())
-                envelope = read_envelope(topic, attributes, message.value())
-                trail = Trail(read_trail(attributes))
+                ours = _ours(topic, message)
             except (KeyError, ValueError) as error:
                 log.warning(
                     "a foreign message", topic=topic, offset=message.offset(), reason=repr(error)
                 )
             else:
-                trail.add(envelope)
-                yield envelope, trail
+                yield ours
         begin, end = max(first, begin - LOOK_BACK), begin
+
+
+def _ours(topic: str, message: Message) -> tuple[Envelope, Trail]:
+    attributes = attributes_of(message.headers())
+    envelope = read_envelope(topic, attributes, message.value())
+    if envelope.incarnation == MAX_INCARNATION or envelope.position == MAX_POSITION:
+        raise ValueError("no outbox ever held it")
+    trail = Trail(read_trail(attributes))
+    trail.add(envelope)
+    return envelope, trail
 
 
 def _between(consumer: Consumer, topic: str, begin: int, end: int) -> list[Message]:

@@ -452,7 +452,7 @@ def _stream_id(headers: Mapping[str, str], source: str) -> StreamId:
     if owner != source or not (incarnation.isdecimal() and position.isdecimal()):
         raise ForeignMessage(f"the stream of {source} has a message that {source} did not write")
     name = StreamId(int(incarnation), int(position), _uuid(headers.get("ce-id", "")))
-    if name.incarnation > MAX_INCARNATION or name.position > MAX_POSITION:
+    if name.incarnation >= MAX_INCARNATION or name.position >= MAX_POSITION:
         raise ForeignMessage(f"the stream of {source} has a message that no outbox ever held")
     return name
 
