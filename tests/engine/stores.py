@@ -175,7 +175,7 @@ async def begin_anew(store: Store, since: int) -> int:
     """Begin a new incarnation, as the relay does; what was sent after `since` belongs to it."""
     lease = await store.take_lease("service", "one", 60)
     assert lease is not None
-    return await store.raise_incarnation(0, since, lease)
+    return await store.raise_incarnation(1, 0, since, lease)
 
 
 async def outcomes(store: Store, *commits: Commit, **known: Any) -> list[Outcome]:
