@@ -14,6 +14,7 @@ from services.demo.book import Book
 from services.demo.promises import Finding
 from stagepost.engine import relay
 from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
 from tests.bench import carry, figures, rivals, sustained
 from tests.bench.append import SCRIPT
 from tests.bench.book import two_lines
@@ -120,6 +121,7 @@ async def test_there_is_no_figure_where_a_promise_is_broken(
 
     class Stack:
         audit_dsn = servers.postgres.dsn("postgres")
+        flow, services = Flow(), Flow().services
 
     for name, instead in (("Audit", _Audit), ("check_views", holds), ("check_snapshots", holds)):
         monkeypatch.setattr(sustained, name, instead)

@@ -129,7 +129,8 @@ def rolled(answers: Mapping[str, int], monkeypatch: pytest.MonkeyPatch) -> Site:
 
     monkeypatch.setattr(faults_http, "rolling_restart", restart)
     load = SimpleNamespace(window=SimpleNamespace(answers=heard))
-    return Site(SimpleNamespace(data=None), load, Random(7), None)  # type: ignore[arg-type]
+    stack = SimpleNamespace(data=None, services=["ordering", "payments"])
+    return Site(stack, load, Random(7), None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("roll", [faults_http.roll, faults_http.roll_ordering])
