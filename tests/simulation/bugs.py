@@ -204,7 +204,7 @@ BUGS = (
     Bug(
         "timer before backlog",
         ((Timers, "_wait_for_backlog", plants.no_patience),),
-        27,
+        275,
         "7 * fired before *",
     ),
     Bug(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from stagepost.engine.store import Batch, Commit
 from stagepost.engine.timers import PATIENCE
+from stagepost.engine.transport_names import NATS
 from stagepost.messages import Kind
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _too_early(node: Node, commit: Commit, epoch: int, before: set[UUID]) -> Ite
         return
     heard = world.stores[node.service]._heard.keys() | before
     for source, tail in node.tails.get(epoch, {}).items():
-        types = node.instance._sources[source]
+        types = node.instance._routes.reads[NATS][source]
         for answer in world.broker.streams.get(source, [])[:tail]:
             if answer.key == cause.key and answer.type in types and answer.id not in heard:
                 yield f"7 {cause.type} for {cause.key} fired before {answer.type}, which lay there"
