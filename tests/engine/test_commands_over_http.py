@@ -184,6 +184,23 @@ async def test_what_was_told_to_others_under_the_same_key_is_no_answer(
     assert [total_of(answer) for answer in found] == [1, 2, 3]
 
 
+async def test_what_another_caller_was_told_is_no_answer_to_who_still_waits_for_theirs(
+    world: CountingWorld,
+) -> None:
+    def strangers_at_once(command: Count, load: Load) -> Decision:
+        return (later if command.caller == "client" else count)(command, load)
+
+    world.service = replace(PATIENT, handlers={**PATIENT.handlers, Count: strangers_at_once})
+    world.failures = 10**9
+    stranger = Count(caller="stranger", reference="a", name="a", by=1)
+    async with world.serving() as served:
+        waits = world.next_command("a", 1)
+        assert await served.recipients.ask(waits) is None
+        told = world.next_command("a", 1, body=encode(stranger), source="stranger")
+        assert total_of(await served.recipients.ask(told)) == 2
+        assert await served.recipients.ask(waits) is None
+
+
 async def test_an_answer_from_before_a_restart_is_found_by_another_instance(
     world: CountingWorld,
 ) -> None:

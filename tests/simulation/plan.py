@@ -8,11 +8,17 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
-from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
+from stagepost.engine.links import Link
 from stagepost.engine.styles import ORCHESTRATED
+from stagepost.engine.transport_names import HTTP
 
 STYLE = os.environ.get("STYLE") or ORCHESTRATED
-SHOP = find_services(STYLE)
+FLOW = Flow(STYLE)
+SHOP = FLOW.services
+LINKS: tuple[Link, ...] = tuple(FLOW.links.between(SHOP))
+POSTED = any(link.transport == HTTP for link in LINKS)
+"""Whether commands go straight to their recipients: then any instance of those handles them."""
 SERVICES = tuple(SHOP)
 OWNER = "fulfillment" if "fulfillment" in SHOP else "ordering"
 """In whose name money is taken and goods are sent."""

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from stagepost.engine.store import Batch, Commit
 from stagepost.engine.timers import PATIENCE
+from stagepost.engine.transport_names import NATS
 from stagepost.messages import Kind
+from tests.simulation.plan import POSTED
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -20,7 +22,8 @@ def would_break(node: Node, batch: Batch) -> dict[int, str]:
     """Say what is broken if these commits are kept, by their number; `ALL` if anything is."""
     found: dict[int, str] = {}
     store, lease = node.world.stores[node.service], batch.lease
-    needs_lease = batch.cursors or any(c.cause.kind != Kind.REQUEST for c in batch.commits)
+    needs_none = {Kind.REQUEST, Kind.COMMAND} if POSTED else {Kind.REQUEST}
+    needs_lease = batch.cursors or any(c.cause.kind not in needs_none for c in batch.commits)
     if lease is None and needs_lease:
         found[ALL] = f"3 {node.name} wrote what only the holder of the lease may, without one"
     if lease is not None and (newest := store._leases[lease.name][0].epoch) != lease.epoch:
@@ -43,7 +46,7 @@ def _too_early(node: Node, commit: Commit, epoch: int, before: set[UUID]) -> Ite
         return
     heard = world.stores[node.service]._heard.keys() | before
     for source, tail in node.tails.get(epoch, {}).items():
-        types = node.instance._sources[source]
+        types = node.instance._routes.reads[NATS][source]
         for answer in world.broker.streams.get(source, [])[:tail]:
             if answer.key == cause.key and answer.type in types and answer.id not in heard:
                 yield f"7 {cause.type} for {cause.key} fired before {answer.type}, which lay there"
