@@ -46,7 +46,7 @@ class RejectOrder(Command):
     reason: Reason
 
 
-class OrderConfirmed(Answer, to=ConfirmOrder):
+class OrderConfirmed(Answer, to=ConfirmOrder, also=(RejectOrder,)):
     """The order ended well."""
 
     order_id: OrderId
@@ -55,7 +55,7 @@ class OrderConfirmed(Answer, to=ConfirmOrder):
     currency: Currency
 
 
-class OrderRejected(Answer, to=RejectOrder):
+class OrderRejected(Answer, to=RejectOrder, also=(ConfirmOrder,)):
     """The order ended without goods and without charge."""
 
     order_id: OrderId

@@ -81,17 +81,26 @@ class Event(Message):
 
 
 class Answer(Event):
-    """An event that answers a command: `class PaymentReceived(Answer, to=RetrievePayment)`."""
+    """An event that answers a command: `class PaymentReceived(Answer, to=RetrievePayment)`.
+
+    `also` names commands that may be answered so too: RejectOrder, where the order is confirmed.
+    """
 
     TO: ClassVar[type[Command]]
+    ALSO: ClassVar[tuple[type[Command], ...]] = ()
     REFUSES: ClassVar[bool] = False
     caller: Text = Field(examples=["fulfillment"])
     reference: Text = Field(examples=["10248"])
 
-    def __init_subclass__(cls, to: type[Command] | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        to: type[Command] | None = None,
+        also: tuple[type[Command], ...] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init_subclass__(**kwargs)
         if to is not None:
-            cls.TO = to
+            cls.TO, cls.ALSO = to, also
 
 
 class Refusal(Answer):

@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from contracts import ordering
 from stagepost import Decision, Load
 from stagepost.engine import answers
 from stagepost.engine.recipients_http import HttpRecipients
@@ -18,7 +19,7 @@ from stagepost.engine.store import Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
 from stagepost.errors import CallFailed
-from stagepost.messages import Command, Message, decode, encode
+from stagepost.messages import Answer, Command, Message, decode, encode, example
 from tests.conftest import Database
 from tests.engine.counter import (
     COUNTER,
@@ -182,6 +183,32 @@ async def test_what_was_told_to_others_under_the_same_key_is_no_answer(
             await mine(served),
         ]
     assert [total_of(answer) for answer in found] == [1, 2, 3]
+
+
+async def test_what_another_caller_was_told_is_no_answer_to_who_still_waits_for_theirs(
+    world: CountingWorld,
+) -> None:
+    def strangers_at_once(command: Count, load: Load) -> Decision:
+        return (later if command.caller == "client" else count)(command, load)
+
+    world.service = replace(PATIENT, handlers={**PATIENT.handlers, Count: strangers_at_once})
+    world.failures = 10**9
+    stranger = Count(caller="stranger", reference="a", name="a", by=1)
+    async with world.serving() as served:
+        waits = world.next_command("a", 1)
+        assert await served.recipients.ask(waits) is None
+        told = world.next_command("a", 1, body=encode(stranger), source="stranger")
+        assert total_of(await served.recipients.ask(told)) == 2
+        assert await served.recipients.ask(waits) is None
+
+
+@pytest.mark.parametrize("asked", [ordering.ConfirmOrder, ordering.RejectOrder])
+@pytest.mark.parametrize("ended", [ordering.OrderConfirmed, ordering.OrderRejected])
+def test_an_order_that_has_ended_otherwise_answers_who_wants_it_to_end(
+    asked: type[Command], ended: type[Answer]
+) -> None:
+    about = {"caller": "fulfillment", "reference": "10248", "order_id": "10248"}
+    assert answers.is_answer(example(ended, **about), example(asked, **about))
 
 
 async def test_an_answer_from_before_a_restart_is_found_by_another_instance(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator
+from socket import IPPROTO_TCP, TCP_INFO, create_server
 
 import httpx
 import pytest
 import structlog
+from litestar import Litestar
+from litestar.datastructures import State
 from litestar.exceptions import NotAuthorizedException
 from structlog.testing import capture_logs
 
@@ -277,6 +281,21 @@ async def test_who_may_not_ask_is_turned_away_at_every_address() -> None:
     async with World().served(nobody) as client:
         for path in ("/", "/journal", "/baskets/a", "/schema/openapi.json"):
             assert problem_of(await client.get(path))["status"] == 401
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where the kernel tells")
+async def test_only_so_many_connections_wait_to_be_accepted() -> None:
+    with create_server(("127.0.0.1", 0)) as listening:
+        app = Litestar(state=State({"leave": lambda: None}))
+        serving = server.http_server(app, host="", port=0, fd=listening.fileno())
+        task = asyncio.create_task(serving.serve())
+        async with asyncio.timeout(5):
+            while not serving.started:
+                await asyncio.sleep(0.01)
+        told = listening.getsockopt(IPPROTO_TCP, TCP_INFO, 32)
+        serving.end()
+        await task
+    assert int.from_bytes(told[28:32], sys.byteorder) == server.BACKLOG  # of one that listens
 
 
 @pytest.mark.parametrize("path", ["/", "/journal", "/nowhere", "/docs/assets/docs.js"])

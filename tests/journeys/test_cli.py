@@ -252,3 +252,15 @@ async def test_migrate_without_a_stack_or_a_database_says_what_it_needs(tmp_path
     said = await stagepost("migrate", "payments", data=tmp_path)
     assert said.status == 2
     assert str(tmp_path) in said.err or "--dsn" in said.err
+
+
+# Links.
+
+
+async def test_links_are_shown_beside_what_ran(stack: Stack) -> None:
+    said = await stagepost("links", "--observed", "--json", data=stack.data)
+    assert said.status == 0
+    found = json.loads(said.out)
+    assert all(list(row) == ["from", "message", "to", "heard", "remark"] for row in found)
+    links = {(row["from"], row["message"], row["to"]) for row in found}
+    assert ("ordering", "ordering.OrderPlaced", "fulfillment") in links

@@ -1,8 +1,8 @@
 """`make simulate`: seeds, every single fault at every call of an order, or the planted bugs.
 
 SEEDS=1000 fresh seeds; SEED=n repeats one, with all that it drew; BUGS=1 plants bugs and looks for
-them; STYLE=choreographed runs the services in that style; JSON=1 writes one JSON object to standard
-output and nothing else.
+them; STYLE=choreographed or synchronous runs the services in that style; JSON=1 writes one JSON
+object to standard output and nothing else.
 """
 
 from __future__ import annotations

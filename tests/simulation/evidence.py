@@ -10,12 +10,14 @@ from typing import Any
 from uuid import UUID
 
 from stagepost.aggregate import from_stored
+from stagepost.engine.links import routes_of
 from stagepost.engine.store import Envelope, JournalEntry, Notification
 from stagepost.engine.store_memory import MemoryStore
-from stagepost.messages import Answer, message_type
+from stagepost.engine.transport_names import NATS
+from stagepost.messages import Answer
 from stagepost.view import Recorded
 from tests.simulation.clients import Clients
-from tests.simulation.plan import SERVICES, SHOP
+from tests.simulation.plan import FLOW, LINKS, SERVICES, SHOP
 from tests.simulation.world import START, World
 
 
@@ -99,9 +101,18 @@ class Evidence:
 
 @cache
 def readers_of(source: str, type_name: str) -> tuple[str, ...]:
-    """Return who wants to hear this type of message from this service."""
-    message = message_type(type_name)
-    return tuple(name for name, other in SHOP.items() if message in other.reads_from(SHOP[source]))
+    """Return who hears this type of message of this service over the broker."""
+    return tuple(
+        link.reader
+        for link in LINKS
+        if (link.sender, link.message.TYPE) == (source, type_name) and link.transport == NATS
+    )
+
+
+@cache
+def published_by(source: str) -> frozenset[str]:
+    """Return the types that a service publishes on the broker."""
+    return routes_of(SHOP[source], SHOP, FLOW.links).publishes.get(NATS, frozenset())
 
 
 @cache

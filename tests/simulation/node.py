@@ -10,6 +10,7 @@ from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decided, Decider, Loaded
 from stagepost.engine.desk import Desk
 from stagepost.engine.network import Network
+from stagepost.engine.recipients import Recipients
 from stagepost.engine.runtime import Instance
 from stagepost.engine.store import Batch, Envelope, Lease, Store
 from stagepost.engine.telemetry import Metrics
@@ -19,8 +20,14 @@ from stagepost.engine.transports.memory import MemoryTransport
 from stagepost.engine.views import Tables
 from stagepost.messages import Message
 from tests.simulation.loop import Process
-from tests.simulation.plan import SHOP
-from tests.simulation.ports import FaultyCalls, FaultyStore, FaultyTables, FaultyTransport
+from tests.simulation.plan import FLOW, SHOP
+from tests.simulation.ports import (
+    FaultyCalls,
+    FaultyRecipients,
+    FaultyStore,
+    FaultyTables,
+    FaultyTransport,
+)
 from tests.simulation.watch import would_break
 
 if TYPE_CHECKING:
@@ -59,7 +66,12 @@ class Node:
             holder=self.name,
             store=cast("Store", store),
             tables=cast("Tables", FaultyTables(world.tables[name], world.io, name)),
-            network=Network({NATS: cast("Broker", self.transport)}, cast("Words", self.transport)),
+            network=Network(
+                {NATS: cast("Broker", self.transport)},
+                cast("Words", self.transport),
+                cast("Recipients", FaultyRecipients(world.recipients, world.io)),
+                FLOW.links,
+            ),
             calls=cast("Calls", FaultyCalls(world.calls, world.io)),
             ids=world.ids,
             metrics=metrics_of(name),

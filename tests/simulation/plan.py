@@ -8,11 +8,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
-from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
+from stagepost.engine.links import Link
 from stagepost.engine.styles import ORCHESTRATED
+from stagepost.engine.transport_names import HTTP
 
 STYLE = os.environ.get("STYLE") or ORCHESTRATED
-SHOP = find_services(STYLE)
+FLOW = Flow(STYLE)
+SHOP = FLOW.services
+LINKS: tuple[Link, ...] = tuple(FLOW.links.between(SHOP))
+_TAKERS = {link.reader for link in LINKS if link.transport == HTTP and link.kind == "command"}
+POSTED = bool(_TAKERS)
+"""Whether commands go straight to their recipients: then any instance of those handles them."""
 SERVICES = tuple(SHOP)
 OWNER = "fulfillment" if "fulfillment" in SHOP else "ordering"
 """In whose name money is taken and goods are sent."""
@@ -58,6 +65,9 @@ _OF_SERVICES = (Blow.SERVICE_CRASH, Blow.STORE_DOWN, Blow.CLOCK)
 
 _OFTEN = [name for name in SERVICES if name == "fulfillment"] * 2
 """Whose database is set back more often than others."""
+
+_SPARED = {"ordering"} | _TAKERS
+"""Whose database is never set back."""
 
 _RARE = {Fault.GARBLE: 10}
 """What few calls can suffer is drawn more often."""
@@ -178,10 +188,11 @@ def _deliveries(rng: Random, calm_at: float) -> tuple[tuple[float, str, int], ..
 def _set_back(rng: Random) -> tuple[Strike, ...]:
     """Draw the blow that nothing can undo: what already left a database cannot be recalled.
 
-    Ordering is spared: what a customer was told would be gone with it. Every other time the broker
-    is away meanwhile: then some of what is forgotten has left, and some has not.
+    Ordering is spared: what a customer was told would be gone with it. So is who takes commands
+    over HTTP: what it answered and forgot, nobody brings again. Every other time the broker is away
+    meanwhile: then some of what is forgotten has left, and some has not.
     """
-    service = rng.choice([name for name in (*SERVICES, *_OFTEN) if name != "ordering"])
+    service = rng.choice([name for name in (*SERVICES, *_OFTEN) if name not in _SPARED])
     at = rng.uniform(1, 5)
     back = Strike(at, Blow.SET_BACK, 1.0, service, strength=rng.uniform(0.2, at))
     if rng.random() < 0.5:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from stagepost.engine.calls_memory import MemoryCalls
+from stagepost.engine.recipients_memory import MemoryRecipients
 from stagepost.engine.store import Appended, Batch, Commit, Cursor, Envelope, Outcome
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
@@ -287,3 +288,23 @@ class FaultyCalls:
 
     async def close(self) -> None:
         await self._calls.close()
+
+
+class FaultyRecipients:
+    """The way of one process to the recipients of its commands."""
+
+    def __init__(self, recipients: MemoryRecipients, io: Io) -> None:
+        self._recipients = recipients
+        self._io = io
+
+    async def ask(self, command: Envelope) -> Envelope | None:
+        return await self._io.reach(
+            f"service {command.recipient}",
+            "recipients.ask",
+            lambda: self._recipients.ask(command),
+            able=WRITE,
+            failed=CallFailed("simulated"),
+        )
+
+    async def close(self) -> None:
+        await self._recipients.close()

@@ -16,7 +16,8 @@ from services.demo.replay import differences, replayed
 from stagepost.aggregate import Aggregate
 from stagepost.engine.decisions import fold
 from stagepost.engine.store import Envelope, Stream
-from tests.simulation.evidence import Evidence, Records, answers_to, readers_of
+from stagepost.messages import Kind
+from tests.simulation.evidence import Evidence, Records, answers_to, published_by, readers_of
 from tests.simulation.plan import OWNER, SHOP
 
 Check = Callable[[Evidence], Iterator[str]]
@@ -38,15 +39,16 @@ def no_order_is_lost(seen: Evidence) -> Iterator[str]:
 def no_message_is_lost(seen: Evidence) -> Iterator[str]:
     for name, records in seen.of.items():
         stream = seen.world.broker.streams.get(name, [])
+        told = [sent for sent in records.outbox if sent.type in published_by(name)]
         if name == seen.set_back:
-            is_there = _ids_that_count(stream, records) == [sent.id for sent in records.outbox]
+            is_there = _ids_that_count(stream, records) == [sent.id for sent in told]
         else:
             arrived = [(m.incarnation, m.position, m.id) for m in stream]
-            is_there = arrived == [(m.incarnation, m.position, m.id) for m in records.outbox]
+            is_there = arrived == [(m.incarnation, m.position, m.id) for m in told]
         if not is_there:
             yield (
                 f"2 the broker has {len(stream)} messages of {name}, not the "
-                f"{len(records.outbox)} of its outbox, in their order"
+                f"{len(told)} of its outbox, in their order"
             )
         answered = {e.causation for e in records.journal if e.kind == "answer"}
         for call in records.sent.values():
@@ -67,6 +69,13 @@ def every_reader_hears(seen: Evidence) -> Iterator[str]:
             for reader in readers_of(name, sent.type):
                 if sent.id not in seen.of[reader].heard:
                     yield f"2 {sent.type} {sent.id} for {sent.key} never reached {reader}"
+
+
+def every_command_is_delivered(seen: Evidence) -> Iterator[str]:
+    for name, records in seen.of.items():
+        for sent in records.sent.values():
+            if sent.kind == Kind.COMMAND and sent.id not in seen.of[str(sent.peer)].heard:
+                yield f"2 {sent.type} {sent.id} for {sent.key} of {name} never reached {sent.peer}"
 
 
 def _is_void(call: Any, records: Records) -> bool:
@@ -111,7 +120,11 @@ def order_holds_per_key(seen: Evidence) -> Iterator[str]:
                 yield f"4 {name}: event {stored.position} is out of its stream's order"
         yield from _acted_in_order(name, records)
         for source, other in seen.of.items():
-            place = {sent.id: sent.position for sent in other.outbox}
+            place = {
+                sent.id: sent.position
+                for sent in other.sent.values()
+                if sent.kind == Kind.COMMAND or name in readers_of(source, sent.type)
+            }
             heard: dict[str, int] = {}
             for entry in records.heard.values():
                 if entry.peer == source and entry.id in place:
@@ -212,10 +225,10 @@ _MOVES = {
 
 def every_command_is_answered(seen: Evidence) -> Iterator[str]:
     for records in seen.of.values():
-        for sent in records.outbox:
-            if sent.recipient is None or sent.key in seen.decided_twice:
+        for sent in records.sent.values():
+            if sent.kind != Kind.COMMAND or sent.key in seen.decided_twice:
                 continue
-            reader = seen.of[sent.recipient]
+            reader = seen.of[str(sent.peer)]
             heard = reader.heard.get(sent.id)
             answers = answers_to(sent.type)
             if heard is not None and not any(
@@ -269,6 +282,7 @@ CHECKS: tuple[Check, ...] = (
     no_order_is_lost,
     no_message_is_lost,
     every_reader_hears,
+    every_command_is_delivered,
     nothing_is_done_twice,
     order_holds_per_key,
     money_agrees,

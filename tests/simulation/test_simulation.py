@@ -10,6 +10,7 @@ from random import Random, SystemRandom
 
 import pytest
 
+from stagepost.engine.styles import CHOREOGRAPHED, SYNCHRONOUS
 from tests.simulation.bugs import BUGS, Found, hunt
 from tests.simulation.plan import make_plan
 from tests.simulation.run import run_seed, workers
@@ -18,7 +19,7 @@ from tests.simulation.summary import Summary
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 200
-SEEDS_OF_A_CHAIN = 60
+SEEDS_OF_A_STYLE = 60
 SINGLES = 150
 """Single faults of each path, drawn afresh; `make simulate` tries every one of them."""
 
@@ -46,19 +47,20 @@ def test_fresh_seeds_keep_every_promise() -> None:
     assert summary.never_fired() == []
 
 
-def test_fresh_seeds_keep_every_promise_where_nobody_commands() -> None:
+@pytest.mark.parametrize("style", [CHOREOGRAPHED, SYNCHRONOUS])
+def test_fresh_seeds_keep_every_promise_in_other_styles(style: str) -> None:
     base = SystemRandom().randrange(10**9)
-    sys.stdout.write(f"STYLE=choreographed, {SEEDS_OF_A_CHAIN} seeds from {base}\n")
+    sys.stdout.write(f"STYLE={style}, {SEEDS_OF_A_STYLE} seeds from {base}\n")
     show = (
         "from tests.simulation.run import run_seed\n"
-        f"for seed in range({base}, {base + SEEDS_OF_A_CHAIN}):\n"
+        f"for seed in range({base}, {base + SEEDS_OF_A_STYLE}):\n"
         "    if broken := run_seed(seed).broken:\n"
-        "        print(f'make simulate STYLE=choreographed SEED={seed}: {broken}')\n"
+        f"        print(f'make simulate STYLE={style} SEED={{seed}}: {{broken}}')\n"
         "print('all ran')"
     )
     told = subprocess.run(
         [sys.executable, "-c", show],
-        env={**os.environ, "STYLE": "choreographed"},
+        env={**os.environ, "STYLE": style},
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -10,6 +10,7 @@ from stagepost.engine.store import Batch, Commit
 from stagepost.engine.timers import PATIENCE
 from stagepost.engine.transport_names import NATS
 from stagepost.messages import Kind
+from tests.simulation.plan import POSTED
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -21,7 +22,8 @@ def would_break(node: Node, batch: Batch) -> dict[int, str]:
     """Say what is broken if these commits are kept, by their number; `ALL` if anything is."""
     found: dict[int, str] = {}
     store, lease = node.world.stores[node.service], batch.lease
-    needs_lease = batch.cursors or any(c.cause.kind != Kind.REQUEST for c in batch.commits)
+    needs_none = {Kind.REQUEST, Kind.COMMAND} if POSTED else {Kind.REQUEST}
+    needs_lease = batch.cursors or any(c.cause.kind not in needs_none for c in batch.commits)
     if lease is None and needs_lease:
         found[ALL] = f"3 {node.name} wrote what only the holder of the lease may, without one"
     if lease is not None and (newest := store._leases[lease.name][0].epoch) != lease.epoch:

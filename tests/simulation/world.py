@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 
+from stagepost.engine.answers import WAIT_SECONDS
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.ids import SeededIds
-from stagepost.engine.store import Commit
+from stagepost.engine.recipients_memory import MemoryRecipients
+from stagepost.engine.store import Commit, Envelope
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.transports.memory import MemoryBroker
@@ -63,6 +66,10 @@ class World:
         self.tables = {name: MemoryTables() for name in SERVICES}
         self.ledgers = Ledgers()
         self.calls = MemoryCalls(routes(lambda: self.outside), plan.call_timeout)
+        self.recipients = MemoryRecipients(
+            {name: partial(self._take_in, name) for name in SERVICES},
+            plan.call_timeout + WAIT_SECONDS,
+        )
         self.nodes = {
             node.name: node
             for name, instances in plan.instances.items()
@@ -101,6 +108,25 @@ class World:
         if not self.outside_process.alive:
             self.outside_process = Process("outside")
             self.outside = self._open_outside()
+
+    async def _take_in(self, service: str, command: Envelope) -> Envelope | None:
+        """Have a command handled by an instance of its recipient: they share a socket."""
+        alive = [node for node in self.nodes_of(service) if node.process.alive]
+        if not alive:
+            raise ConnectionRefusedError
+        node = self.loop.random.choice(alive)
+        answered: asyncio.Future[Envelope | None] = self.loop.create_future()
+
+        async def work() -> None:
+            try:
+                answer = await node.instance.answers.answer(command)
+            except Exception as error:  # noqa: BLE001  # it goes to whoever asked
+                answered.set_exception(error)
+            else:
+                answered.set_result(answer)
+
+        self.loop.create_task(work(), context=node.process.context)
+        return await answered
 
     def _open_outside(self) -> Outside:
         process, slow = self.outside_process, self.plan.slow_seconds

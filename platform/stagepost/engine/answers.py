@@ -126,6 +126,7 @@ def is_answer(message: Message | None, command: Message) -> bool:
     """Tell whether a message answers a command: its type, for its caller and reference."""
     return (
         isinstance(message, Answer)
-        and isinstance(command, message.TO)
+        and isinstance(command, Command)
+        and isinstance(command, (message.TO, *message.ALSO))
         and (message.caller, message.reference) == (command.caller, command.reference)
     )

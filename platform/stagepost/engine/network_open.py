@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from stagepost.engine.answers import WAIT_SECONDS
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import routes_of
 from stagepost.engine.network import Network
@@ -50,7 +51,8 @@ def open_network(
         exits.push_async_callback(feeds.close)
     recipients: Recipients = NoRecipients()
     if routes.posts:
-        recipients = HttpRecipients(settings.services, settings.call_timeout)
+        # A recipient may keep us waiting that long before it says that it has no answer yet.
+        recipients = HttpRecipients(settings.services, settings.call_timeout + WAIT_SECONDS)
         exits.push_async_callback(recipients.close)
     return Network(transports, words, recipients, flow.links)
 

@@ -2,7 +2,9 @@
 
 200 is the answering message, 202 says that there is none yet: bring the command again under its id.
 What it cannot do: reach a recipient that does not run (the command waits in the sender's outbox,
-and is brought again), or carry what the recipient tells others.
+and is brought again); carry what the recipient tells others; keep the order of answers, where a
+command that was delivered is answered after the next of its key; give back to a recipient whose
+database is set back what it had answered already.
 """
 
 from __future__ import annotations

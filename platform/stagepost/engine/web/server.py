@@ -30,6 +30,9 @@ SECURITY_HEADERS = [
 
 _CLOSE = (b"connection", b"close")
 
+BACKLOG = 1024
+"""Connections that may wait to be accepted; whatever the socket was opened with."""
+
 PARTING_SECONDS = 1.0
 """How long connections get for one more request, which tells them that it was the last."""
 
@@ -150,6 +153,7 @@ def http_server(
             server_header=False,
             headers=SECURITY_HEADERS,
             timeout_graceful_shutdown=5,
+            backlog=BACKLOG,
         ),
         serving,
         app.state.leave,
