@@ -135,7 +135,9 @@ class Call(Message):
 
     `TO` names the world's part (settings say where it is), `PATH` is appended to its URL. A 200
     answer's JSON, together with the call itself, becomes the message `ANSWER`. With `SUPERSEDES`
-    it makes earlier calls of its lane void that are still waiting for an answer.
+    it makes earlier calls of its lane void that are still waiting for an answer. What is to be done
+    `ONCE` in a lane, for whatever cause, has the same key also where it is decided again: after a
+    database was set back another message may be the cause.
     """
 
     KIND = Kind.CALL
@@ -144,6 +146,7 @@ class Call(Message):
     ANSWER: ClassVar[type[CallAnswer]]
     LANE: ClassVar[str | None] = None
     SUPERSEDES: ClassVar[bool] = False
+    ONCE: ClassVar[bool] = False
 
     @property
     def lane(self) -> str:

@@ -21,6 +21,7 @@ class Charge(Call):
     TO = "provider"
     PATH = "/charges"
     LANE = "reference"
+    ONCE = True
     order_id: str
     reference: str
     amount: int
@@ -56,6 +57,7 @@ class Refund(Call):
     TO = "provider"
     PATH = "/refunds"
     LANE = "reference"
+    ONCE = True
     SUPERSEDES = True
     order_id: str
     reference: str

@@ -15,6 +15,7 @@ class Dispatch(Call):
     TO = "carrier"
     PATH = "/parcels"
     LANE = "reference"
+    ONCE = True
     order_id: str
     reference: str
     lines: tuple[Line, ...]

@@ -118,6 +118,12 @@ def test_a_refund_makes_the_charge_that_still_waits_void() -> None:
     assert charge.key == ask_back.key
 
 
+def test_the_provider_is_asked_once_for_a_reference_whatever_caused_it() -> None:
+    assert provider.Charge.ONCE
+    assert provider.Refund.ONCE
+    assert charge.lane == ask_back.lane == "fulfillment/10248"
+
+
 def test_two_callers_with_the_same_reference_have_two_payments() -> None:
     other = retrieve.model_copy(update={"caller": "ordering"})
 

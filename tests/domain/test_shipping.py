@@ -61,6 +61,11 @@ def test_a_parcel_that_the_carrier_answers_twice_leaves_once() -> None:
     given(HANDLERS, ship, left).when(turned_down).then_nothing()
 
 
+def test_the_carrier_is_asked_once_for_a_reference_whatever_caused_it() -> None:
+    assert carrier.Dispatch.ONCE
+    assert dispatch.lane == "fulfillment/10248"
+
+
 def test_a_parcel_keeps_what_was_decided() -> None:
     assert given(HANDLERS).when(ship).topics == ["shipping.Parcel.Requested"]
     assert given(HANDLERS, ship).when(left).topics == ["shipping.Parcel.Shipped"]

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from stagepost import Row, View
 from stagepost.engine.cache import CAPACITY, Cache
 from stagepost.engine.calls_memory import Reply
+from stagepost.engine.decide import Decider, Loaded
 from stagepost.engine.items import Item
 from stagepost.engine.relay import Relay
 from stagepost.engine.runtime import Instance
@@ -34,6 +35,7 @@ from stagepost.engine.transports import StreamId
 from stagepost.engine.transports.memory import MemoryPublisher, MemoryTransport
 from stagepost.engine.views import Move, Views
 from stagepost.errors import Fenced
+from stagepost.handler import Decision
 from stagepost.view import Recorded
 from tests.engine.counter import (
     COUNTER,
@@ -193,6 +195,28 @@ async def test_a_relay_goes_on_from_the_tail_though_a_late_note_of_its_position_
 
 
 # The caller.
+
+
+class AnnounceOnce(Announce):
+    OWNER, LANE, ONCE = "counter", "name", True
+
+
+def asked_by(cause: Envelope, call: Announce) -> UUID:
+    """Return the id under which a call is made that follows from a cause."""
+    service = replace(
+        COUNTER, handlers={CountNow: lambda *_: Decision(sends=(call,))}, processes=()
+    )
+    message = CountNow(name="a", by=1)
+    return Decider(service, {}).decide(cause, message, Loaded({})).commit.sends[0].id
+
+
+def test_what_is_done_once_is_asked_under_the_same_key_whatever_caused_it() -> None:
+    one, other = heard(), heard()
+    always, once = Announce(name="a", total=1), AnnounceOnce(name="a", total=1)
+
+    assert asked_by(one, always) == asked_by(one, always) != asked_by(other, always)
+    assert asked_by(one, once) == asked_by(other, once)
+    assert asked_by(one, once) != asked_by(one, AnnounceOnce(name="b", total=1))
 
 
 async def is_heard(counter: Instance) -> bool:

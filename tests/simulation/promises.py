@@ -175,7 +175,7 @@ def stock_adds_up(seen: Evidence) -> Iterator[str]:
     skus: dict[Any, str] = {}
     there: dict[str, Counter[str]] = {}
     gone: Counter[tuple[str, str]] = Counter()
-    twice = {f"fulfillment/{order_id}" for order_id in seen.decided_twice}
+    twice = {f"{OWNER}/{order_id}" for order_id in seen.decided_twice}
     for recorded in seen.of["inventory"].recorded:
         happened: Any = recorded.event
         what = happened.TOPIC

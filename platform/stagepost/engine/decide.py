@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from stagepost.aggregate import Aggregate, stream_id, to_stored
 from stagepost.engine.cache import Loadable
-from stagepost.engine.ids import derived
+from stagepost.engine.ids import CALLS, derived
 from stagepost.engine.service import Service
 from stagepost.engine.snapshots import taken
 from stagepost.engine.store import Commit, Envelope, Handled, Outgoing, TimerSet
@@ -193,8 +193,7 @@ class Decider:
         outgoing: list[Outgoing] = []
         timers: list[TimerSet] = []
         for ordinal, message in enumerate(sends):
-            # With its type: what is decided otherwise the second time must not pass for the first.
-            name = derived(cause.id, f"{self._service.name}/{ordinal}/{message.TYPE}")
+            name = self._name(cause, ordinal, message)
             if isinstance(message, Timer):
                 timers.append(self._timer(name, message))
             else:
@@ -208,6 +207,12 @@ class Decider:
             timers=timers,
             clears=clears,
         )
+
+    def _name(self, cause: Envelope, ordinal: int, message: Message) -> UUID:
+        if isinstance(message, Call) and message.ONCE:
+            return derived(CALLS, f"{message.TYPE}/{message.lane}")
+        # With its type: what is decided otherwise the second time must not pass for the first.
+        return derived(cause.id, f"{self._service.name}/{ordinal}/{message.TYPE}")
 
     def _timer(self, name: UUID, timer: Timer) -> TimerSet:
         delay = self._delays.get(type(timer).__name__, timer.DELAY)

@@ -8,9 +8,12 @@ from hashlib import sha1
 from itertools import count
 from random import Random
 from typing import Protocol
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from asyncpg.pgproto import pgproto
+
+CALLS = uuid5(NAMESPACE_URL, "stagepost:calls")
+"""From which the ids of calls derive that are made once in their lane."""
 
 
 class Ids(Protocol):
