@@ -15,7 +15,7 @@ from stagepost.engine.store_memory import MemoryStore
 from stagepost.messages import Answer, message_type
 from stagepost.view import Recorded
 from tests.simulation.clients import Clients
-from tests.simulation.plan import SERVICES, SHOP
+from tests.simulation.plan import OWNER, SERVICES, SHOP
 from tests.simulation.world import START, World
 
 
@@ -90,8 +90,12 @@ class Evidence:
 
     @cached_property
     def decided_twice(self) -> frozenset[str]:
-        """The orders whose outcome nobody can promise: who owns it forgot, and others did not."""
-        return self.older if self.set_back == "fulfillment" else frozenset()
+        """The orders whose outcome nobody can promise: who decides it forgot, and others did not.
+
+        Where nobody owns an outcome every service decides some of it.
+        """
+        is_lost = self.set_back == "fulfillment" or OWNER != "fulfillment"
+        return self.older if is_lost else frozenset()
 
     def confirmed(self, order_id: str) -> bool:
         return self.ends.get(order_id) == {"OrderConfirmed"}
