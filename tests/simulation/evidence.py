@@ -17,7 +17,7 @@ from stagepost.engine.transport_names import NATS
 from stagepost.messages import Answer
 from stagepost.view import Recorded
 from tests.simulation.clients import Clients
-from tests.simulation.plan import FLOW, LINKS, SERVICES, SHOP
+from tests.simulation.plan import FLOW, LINKS, OWNER, SERVICES, SHOP
 from tests.simulation.world import START, World
 
 
@@ -92,12 +92,12 @@ class Evidence:
 
     @cached_property
     def decided_twice(self) -> frozenset[str]:
-        """The orders whose outcome nobody can promise: who owns it forgot, and others did not.
+        """The orders whose outcome nobody can promise: who decides it forgot, and others did not.
 
-        Where nobody commands, everybody owns a part of it.
+        Where nobody owns an outcome every service decides some of it.
         """
-        owners = {"fulfillment"} if "fulfillment" in SERVICES else set(SERVICES)
-        return self.older if self.set_back in owners else frozenset()
+        is_lost = self.set_back == "fulfillment" or OWNER != "fulfillment"
+        return self.older if is_lost else frozenset()
 
     def confirmed(self, order_id: str) -> bool:
         return self.ends.get(order_id) == {"OrderConfirmed"}
