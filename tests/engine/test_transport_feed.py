@@ -207,6 +207,22 @@ async def test_a_source_that_noticed_that_it_was_set_back_is_read_from_its_begin
     assert reader.transport.connected
 
 
+async def test_a_source_that_was_set_back_to_a_former_life_is_not_read_until_it_has_noticed(
+    source: Source, reader: Reader
+) -> None:
+    first, second = await source.tell(told(), told())
+    await reader.read(behind(replace(first, incarnation=2)))
+
+    await reader.until(lambda: reader.transport.refusals[SOURCE] > 2)
+    (reason,) = reader.said("a feed is not read")
+    assert "was set back: this is its incarnation 1, and we have read events of 2" in reason
+    assert reader.take_all() == []
+
+    await begin_anew(source.store, second.position)
+    await begin_anew(source.store, second.position)
+    assert await reader.take(2) == [first, second]  # of its first life: cursors drop what was read
+
+
 async def test_who_has_not_read_what_was_pruned_stays_where_it_is_and_says_so(
     world: World, source: Source, reader: Reader
 ) -> None:

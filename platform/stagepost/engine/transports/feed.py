@@ -239,8 +239,17 @@ class _Reading:
         """Read all again where the source has a new life: it began before what we have seen.
 
         Nothing is handled twice: cursors of the former life drop what belongs to it.
+
+        Raises:
+            FeedRefused: it has not yet noticed that it was set back to a former life.
         """
-        if answer.end.incarnation <= self._life:
+        if answer.end.incarnation < self._life:
+            self._transport.refusals[self._source] += 1
+            raise FeedRefused(
+                f"the database of {self._source} was set back: this is its incarnation"
+                f" {answer.end.incarnation}, and we have read events of {self._life}"
+            )
+        if answer.end.incarnation == self._life:
             return False
         self._life = answer.end.incarnation
         if self._after == 0:
