@@ -80,6 +80,18 @@ class Evidence:
         strike = self.world.plan.set_back
         return strike and strike.target
 
+    def is_of_a_former_life(self, source: str, entry: JournalEntry) -> bool:
+        """Tell whether this was heard of a service before its database was set back.
+
+        It may have been sent again since, at another place.
+        """
+        strike = self.world.plan.set_back
+        return (
+            strike is not None
+            and self.set_back == source
+            and entry.recorded_at <= START + timedelta(seconds=strike.at)
+        )
+
     @cached_property
     def older(self) -> frozenset[str]:
         """The orders that were there when a database was set back: it may have forgotten them."""

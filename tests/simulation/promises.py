@@ -127,6 +127,8 @@ def order_holds_per_key(seen: Evidence) -> Iterator[str]:
             }
             heard: dict[str, int] = {}
             for entry in records.heard.values():
+                if seen.is_of_a_former_life(source, entry):
+                    continue
                 if entry.peer == source and entry.id in place:
                     if place[entry.id] < heard.get(entry.key, 0):
                         yield (
