@@ -163,7 +163,7 @@ def told(injection: Injection) -> str:
         parts.append("SLOW")
     if injection.waiting:
         parts.append(f"{injection.waiting} of {injection.orders} orders wait for a person")
-    parts += [f"not {name}: {found}" for name, found in injection.excused.items()]
+    parts += [f"nobody could keep {name}" for name in injection.excused]
     parts += [f"BROKEN {name}: {found}" for name, found in injection.broken.items()]
     parts += [f"FAILED {failure}" for failure in injection.failures]
     return f"{injection.fault.name}: {', '.join(parts)}"
@@ -195,17 +195,19 @@ def show(report: Report, console: Console) -> None:
 
 def _verdict_on(line: Line) -> Text:
     text = Text()
+    fault = line.injections[0].fault
+    excused = dict.fromkeys(name for i in line.injections for name in i.excused)
     if all(i.is_well for i in line.injections):
-        text.append("all hold", "green")
+        text.append("all others hold" if excused else "all hold", "green")
     for injection in line.injections:
         for name, found in injection.broken.items():
             text.append(f"BROKEN {name}: {found} ", "bold red")
         for failure in injection.failures:
             text.append(f"FAILED {failure} ", "bold red")
-        for name in injection.excused:
-            text.append(f"; not {name}: {injection.fault.broken[name]}", "yellow")
-        if injection.waiting:
-            text.append(f"; {injection.waiting} orders wait: {injection.fault.waits}", "yellow")
+    for name in excused:
+        text.append(f"; nobody could keep {name}: {fault.broken[name]}", "yellow")
+    if waiting := sum(i.waiting for i in line.injections):
+        text.append(f"; {waiting} orders wait: {fault.waits}", "yellow")
     if any(i.is_slow for i in line.injections):
         text.append("; slower than it should be", "yellow")
     return text
@@ -217,6 +219,8 @@ def _verdict(report: Report) -> Text:
         note = f" {slow} injections took longer than they should." if slow else ""
         if late := report.planned - len(report.injections):
             note += f" {late} more found no time: this machine is slow today."
-        return Text(f"\nEvery fault was done, every promise held.{note}", style="bold green")
+        excused = any(i.excused for i in report.injections)
+        held = "that could be kept was kept" if excused else "held"
+        return Text(f"\nEvery fault was done, every promise {held}.{note}", style="bold green")
     stray = f" {report.strays} messages belong to no window." if report.strays else ""
     return Text(f"\nNot all is well: see above.{stray}", style="bold red")
