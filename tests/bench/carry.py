@@ -13,13 +13,14 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from stagepost.engine.batch import LEASE, CursorId
 from stagepost.engine.calls_memory import MemoryCalls
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.links import Links
 from stagepost.engine.network import Network
 from stagepost.engine.relay import MAX_CHUNK, Relay
 from stagepost.engine.runtime import CONSUMER, Instance
-from stagepost.engine.store import LEASE, CursorId, Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics

@@ -13,10 +13,11 @@ from typing import Any, cast
 import nats
 import pytest
 
+from stagepost.engine.batch import Cursor, CursorId
 from stagepost.engine.clock import ManualClock
 from stagepost.engine.decide import MAX_BODY
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.stack.kafka_mock import KafkaMock
-from stagepost.engine.store import Cursor, CursorId, Envelope
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.transports import Received, StreamId, Subscription, memory
 from stagepost.engine.transports import feed as feed_transport

@@ -18,24 +18,15 @@ from typing import Any, TypeVar
 import structlog
 
 from stagepost.aggregate import Aggregate, stream_id
+from stagepost.engine.batch import Appended, Batch, Cursor, CursorId, Idempotency, Lease, Outcome
 from stagepost.engine.decide import Decider, Loaded
 from stagepost.engine.decisions import Decisions, patiently, rebuild
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import follow
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Awaited, Item, Signals, onward, request_item
 from stagepost.engine.snapshots import Snapshots
-from stagepost.engine.store import (
-    Appended,
-    Batch,
-    Cursor,
-    CursorId,
-    Envelope,
-    Idempotency,
-    JournalEntry,
-    Lease,
-    Outcome,
-    Store,
-)
+from stagepost.engine.store import JournalEntry, Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.errors import Fenced, NoRoom, OutcomeUnknown, Unprocessable
 from stagepost.messages import Request

@@ -12,30 +12,32 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from stagepost.engine.clock import Clock
-from stagepost.engine.leases_memory import MemoryLeases
-from stagepost.engine.store import (
+from stagepost.engine.batch import (
     BROKER,
     Appended,
     Batch,
     Commit,
     Cursor,
     CursorId,
-    DeadLetter,
-    DueTimer,
-    Envelope,
-    FeedPage,
     Handled,
     Idempotency,
-    JournalEntry,
     Lease,
-    Notification,
     Outcome,
     Outgoing,
+    TimerSet,
+)
+from stagepost.engine.clock import Clock
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.leases_memory import MemoryLeases
+from stagepost.engine.store import (
+    DeadLetter,
+    DueTimer,
+    FeedPage,
+    JournalEntry,
+    Notification,
     PendingCall,
     Place,
     Stream,
-    TimerSet,
 )
 from stagepost.engine.store_memory_work import Calls, DeadLetters, Timers, page
 from stagepost.messages import Kind

@@ -9,7 +9,9 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from stagepost.engine.store import Commit, DeadLetter, DueTimer, Envelope, PendingCall
+from stagepost.engine.batch import Commit
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.store import DeadLetter, DueTimer, PendingCall
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ import asyncpg
 from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine.append_arrays import arrays_of
+from stagepost.engine.batch import Appended, Batch, Cursor, CursorId, Idempotency, Lease, Outcome
 from stagepost.engine.database import (
     SQL,
     UNREACHABLE,
@@ -24,21 +25,14 @@ from stagepost.engine.database import (
     open_pool,
     read_statements,
 )
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.store import (
-    Appended,
-    Batch,
-    Cursor,
-    CursorId,
     DeadLetter,
     DueTimer,
-    Envelope,
     FeedPage,
-    Idempotency,
     JournalEntry,
     Leadership,
-    Lease,
     Notification,
-    Outcome,
     PendingCall,
     Place,
     Stream,

@@ -21,7 +21,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from stagepost.engine.store import Cursor, Envelope
+from stagepost.engine.batch import Cursor
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports import Received, StreamId
 from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION
 from stagepost.engine.transports.nats_client import BlockClient
