@@ -25,7 +25,8 @@ from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transport_names import NATS
-from stagepost.engine.transports.nats import NatsTransport, ask
+from stagepost.engine.transports.nats import NatsTransport
+from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
 from stagepost.engine.transports.nats_rules import provision, stream_config
 from tests.bench.parts import READER, SOURCE, Done, batches, open_store
