@@ -178,17 +178,7 @@ class PostgresStore:
         rows = await self._fetch("due_timers", limit)
         due = [
             DueTimer(
-                Envelope(
-                    id=row["timer_id"],
-                    type=row["type"],
-                    version=row["version"],
-                    kind="timer",
-                    source=self._service,
-                    key=row["key"],
-                    correlation=row["correlation_id"],
-                    causation=row["causation_id"],
-                    body=row["body"],
-                ),
+                _message(row, id=row["timer_id"], kind="timer", source=self._service),
                 row["due_at"],
             )
             for row in rows
@@ -286,16 +276,11 @@ class PostgresStore:
         return await fetch(self._pool, _STATEMENTS[name], *args)
 
     def _sent(self, row: asyncpg.Record) -> Envelope:
-        return Envelope(
+        return _message(
+            row,
             id=row["message_id"],
-            type=row["type"],
-            version=row["version"],
             kind=row["kind"],
             source=self._service,
-            key=row["key"],
-            correlation=row["correlation_id"],
-            causation=row["causation_id"],
-            body=row["body"],
             recipient=row.get("recipient"),
             traceparent=row["traceparent"],
             incarnation=row["incarnation"],
@@ -331,17 +316,25 @@ def _soonest(rows: Sequence[asyncpg.Record]) -> float | None:
     return min(waits, default=None)
 
 
-def _dead_letter(row: asyncpg.Record) -> DeadLetter:
-    message = Envelope(
-        id=row["message_id"],
+def _message(row: asyncpg.Record, **more: Any) -> Envelope:
+    """Return a message from what every table says about it, and from what only this one does."""
+    return Envelope(
         type=row["type"],
         version=row["version"],
-        kind=row["kind"],
-        source=row["source"],
         key=row["key"],
         correlation=row["correlation_id"],
         causation=row["causation_id"],
         body=row["body"],
+        **more,
+    )
+
+
+def _dead_letter(row: asyncpg.Record) -> DeadLetter:
+    message = _message(
+        row,
+        id=row["message_id"],
+        kind=row["kind"],
+        source=row["source"],
         recipient=row["recipient"],
         traceparent=row["traceparent"],
         incarnation=row["incarnation"],
