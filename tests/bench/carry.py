@@ -13,18 +13,20 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from stagepost.engine.batch import LEASE, CursorId
 from stagepost.engine.calls_memory import MemoryCalls
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.links import Links
 from stagepost.engine.network import Network
 from stagepost.engine.relay import MAX_CHUNK, Relay
 from stagepost.engine.runtime import CONSUMER, Instance
-from stagepost.engine.store import LEASE, CursorId, Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transport_names import NATS
-from stagepost.engine.transports.nats import NatsTransport, ask
+from stagepost.engine.transports.nats import NatsTransport
+from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
 from stagepost.engine.transports.nats_rules import provision, stream_config
 from tests.bench.parts import READER, SOURCE, Done, batches, open_store

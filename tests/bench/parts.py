@@ -10,10 +10,11 @@ from uuid import UUID, uuid4
 from eventsourcing.persistence import StoredEvent
 
 from stagepost import Decision, Event, Load
+from stagepost.engine.batch import Batch, Commit, Outgoing
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.service import Service
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.folder import Passwords
-from stagepost.engine.store import Batch, Commit, Envelope, Outgoing
 from stagepost.engine.store_postgres import PostgresStore
 from tests.bench.servers import Servers
 

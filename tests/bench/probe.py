@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import nats
 
-from stagepost.engine.transports.nats import ask
+from stagepost.engine.transports.nats_api import ask
 from tests.bench.cpu import cpu_seconds
 from tests.bench.probe_words import READS
 from tests.bench.servers import Servers

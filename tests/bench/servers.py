@@ -11,13 +11,14 @@ from pathlib import Path
 
 import asyncpg
 
+from stagepost.engine.links import Links
 from stagepost.engine.stack.folder import Passwords, empty, held
-from stagepost.engine.stack.nats import start_nats
-from stagepost.engine.stack.ports import HOST, free_port
+from stagepost.engine.stack.nats import Nats
+from stagepost.engine.stack.ports import free_port
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Supervisor
 from stagepost.engine.stack.stack import PATIENCE
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config
+from stagepost.engine.transports.nats_rules import ADMIN
 
 
 @dataclass(frozen=True)
@@ -82,10 +83,7 @@ async def _start_postgres(
 
 
 async def _start_nats(supervisor: Supervisor, data: Path) -> str:
-    port = free_port()
-    password = Passwords(data / "secrets.json").of("nats")
-    config = data / "nats.conf"
-    passwords = {ADMIN: password}
-    config.write_text(nats_config([], port=port, store_dir=data / "nats", passwords=passwords))
-    await start_nats(supervisor, config, port, data / "logs" / "nats.log")
-    return f"nats://{ADMIN}:{password}@{HOST}:{port}"
+    log, passwords = data / "logs" / "nats.log", Passwords(data / "secrets.json")
+    nats = Nats(data, log, free_port(), passwords, [], Links())
+    await nats.start(supervisor)
+    return nats.url(ADMIN)

@@ -13,8 +13,9 @@ from typing import Any
 from unittest.mock import patch
 
 from stagepost.engine import cli, network_open, serve
+from stagepost.engine.batch import Appended, Batch
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.links import CONSUMER
-from stagepost.engine.store import Appended, Batch, Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.transports import Publisher, StreamId
 from stagepost.engine.transports.nats import NatsTransport

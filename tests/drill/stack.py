@@ -17,7 +17,7 @@ import asyncpg
 
 from stagepost.engine.flow import Flow
 from stagepost.engine.stack import Stack
-from stagepost.engine.stack.nats import _greets
+from stagepost.engine.stack.nats import greets
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.postgres import PORT
 from stagepost.engine.stack.stack import ANSWER, PATIENCE
@@ -35,7 +35,6 @@ class DrillStack(Stack):
         self, data: Path, flow: Flow, *, timers: Mapping[str, float], env: Mapping[str, str]
     ) -> None:
         super().__init__(data, fresh=True, flow=flow, timers=timers, env=env, say=lambda _: None)
-        self.flow = flow
         self.to_database = {name: Proxy(self._reach_database) for name in self.names}
         self.liar = Liar()
         self.to_broker = {name: Proxy(self._reach_broker) for name in self._services}
@@ -106,13 +105,13 @@ class DrillStack(Stack):
         """Tell whether PostgreSQL (`postgres`) or the broker (`nats`) lets anybody in."""
         if server == "postgres":
             return await self._postgres._ready()
-        return await _greets(self._nats_port)
+        return await greets(self._nats.port)
 
     async def _reach_database(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_unix_connection(str(self._postgres.sockets / f".s.PGSQL.{PORT}"))
 
     async def _reach_broker(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(HOST, self._nats_port)
+        return await asyncio.open_connection(HOST, self._nats.port)
 
     def _command(self, name: str) -> tuple[str, ...]:
         if name not in self._services:
@@ -128,7 +127,7 @@ class DrillStack(Stack):
             calls = json.loads(settings["STAGEPOST_CALLS"])
             front = self.liar.in_front_of(self.url("outside"))
             settings["STAGEPOST_CALLS"] = json.dumps({part: f"{front}/{part}" for part in calls})
-            login = f"{name}:{self._nats_password(name)}"
+            login = f"{name}:{self._nats.password(name)}"
             settings["STAGEPOST_NATS_URL"] = f"nats://{login}@{HOST}:{self.to_broker[name].port}"
         paths = (str(ROOT), os.environ.get("PYTHONPATH"))
         return settings | {

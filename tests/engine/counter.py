@@ -27,14 +27,15 @@ from stagepost import (
     event,
     stream_id,
 )
+from stagepost.engine.batch import Lease
 from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.clock import SystemClock
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.network import Network
 from stagepost.engine.room import Room
 from stagepost.engine.runtime import Instance
 from stagepost.engine.service import Service
-from stagepost.engine.store import Envelope, Lease
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics

@@ -12,10 +12,12 @@ from typing import Any, cast
 import httpx
 from prometheus_client import CollectorRegistry
 
+from stagepost.engine.batch import Batch, Commit, Outgoing
 from stagepost.engine.desk import Desk
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.items import Signals
-from stagepost.engine.store import Batch, Commit, Envelope, Outgoing, Store
+from stagepost.engine.store import Store
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.transports import StreamId
 from stagepost.engine.web import Server, http_server, make_app

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from stagepost import Decision, Load, Request
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.clock import SystemClock
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.links import Links
 from stagepost.engine.network import Network
@@ -22,7 +23,7 @@ from stagepost.engine.recipients import Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.runtime import Instance
 from stagepost.engine.service import Service
-from stagepost.engine.store import Envelope, JournalEntry, Store
+from stagepost.engine.store import JournalEntry, Store
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics

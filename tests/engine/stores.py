@@ -10,21 +10,20 @@ from uuid import UUID, uuid5
 import asyncpg
 from eventsourcing.persistence import StoredEvent
 
-from stagepost.engine.clock import ManualClock
-from stagepost.engine.ids import SeededIds
-from stagepost.engine.store import (
+from stagepost.engine.batch import (
     Appended,
     Batch,
     Commit,
     CursorId,
-    Envelope,
     Idempotency,
     Outcome,
     Outgoing,
-    Place,
-    Store,
     TimerSet,
 )
+from stagepost.engine.clock import ManualClock
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.ids import SeededIds
+from stagepost.engine.store import Place, Store
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.store_postgres import PostgresStore
 

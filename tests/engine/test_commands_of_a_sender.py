@@ -11,9 +11,11 @@ import pytest
 
 from stagepost import Decision, Load
 from stagepost.engine import caller
+from stagepost.engine.batch import Appended, Batch, Retry
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.recipients import NoRecipients
 from stagepost.engine.recipients_http import HttpRecipients
-from stagepost.engine.store import Appended, Batch, Envelope, Retry, Store
+from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import CallFailed, StoreUnavailable
 from tests.conftest import Database

@@ -14,8 +14,8 @@ import pytest
 from contracts import ordering
 from stagepost import Decision, Load
 from stagepost.engine import answers
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.recipients_http import HttpRecipients
-from stagepost.engine.store import Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
 from stagepost.errors import CallFailed

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from stagepost.engine import serve
+from stagepost.engine.batch import Batch, Commit, Cursor, CursorId, Handled
 from stagepost.engine.database import Connection, open_pool
 from stagepost.engine.discovery import find_services
 from stagepost.engine.flow import Flow, named_transports, read_flow
@@ -20,7 +21,7 @@ from stagepost.engine.links import CONSUMER
 from stagepost.engine.settings import Settings
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.flow_change import settle_flow
-from stagepost.engine.store import Batch, Commit, Cursor, CursorId, Handled, Store
+from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import BadSettings, StackError
 from tests.conftest import Database, NewDatabase

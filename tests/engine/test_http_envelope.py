@@ -16,7 +16,7 @@ from cloudevents.core.formats.json import JSONFormat
 from multidict import CIMultiDict
 from structlog.testing import capture_logs
 
-from stagepost.engine.store import Envelope
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports.http_envelope import (
     read_batch,
     read_binary,

@@ -11,7 +11,9 @@ from eventsourcing.persistence import StoredEvent
 
 from stagepost import Decision, Load, stream_id
 from stagepost.engine import redriver
-from stagepost.engine.store import Appended, Batch, Commit, DeadLetter, Envelope
+from stagepost.engine.batch import Appended, Batch, Commit
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.store import DeadLetter
 from stagepost.errors import UnreadableStream
 from tests.engine.counter import (
     COUNTER,

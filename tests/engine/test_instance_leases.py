@@ -10,8 +10,8 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine import follow
+from stagepost.engine.batch import Appended, Batch, Lease
 from stagepost.engine.clock import SystemClock
-from stagepost.engine.store import Appended, Batch, Lease
 from stagepost.engine.store_memory import MemoryStore
 from tests.engine.counter import (
     Counted,

@@ -12,22 +12,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from stagepost import Row, View
+from stagepost.engine.batch import Appended, Batch, Commit, Cursor, CursorId, Outgoing, TimerSet
 from stagepost.engine.cache import CAPACITY, Cache
 from stagepost.engine.calls_memory import Reply
 from stagepost.engine.decide import Decider, Loaded
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.items import Item
 from stagepost.engine.relay import Relay
 from stagepost.engine.runtime import Instance
-from stagepost.engine.store import (
-    Appended,
-    Batch,
-    Commit,
-    Cursor,
-    CursorId,
-    Envelope,
-    Outgoing,
-    TimerSet,
-)
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.timers import Timers

@@ -11,9 +11,10 @@ from uuid import uuid4
 import pytest
 
 from stagepost import Process, Reaction, State, Timer, ignore, move, stream_id
+from stagepost.engine.batch import Handled
 from stagepost.engine.clock import SystemClock
 from stagepost.engine.decide import Decider, Loaded
-from stagepost.engine.store import Envelope, Handled
+from stagepost.engine.envelope import Envelope
 from stagepost.errors import ForgedSource
 from stagepost.messages import encode
 from tests.engine.counter import (

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from stagepost import Decision, Load
+from stagepost.engine.batch import Appended, Batch, Outcome
 from stagepost.engine.clock import SystemClock
 from stagepost.engine.desk import MAX_BATCH
-from stagepost.engine.store import Appended, Batch, Outcome
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.errors import (
     Conflict,

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from stagepost import Decision, Load
+from stagepost.engine.batch import Lease
 from stagepost.engine.follow import POLL
-from stagepost.engine.store import Leadership, Lease
+from stagepost.engine.store import Leadership
 from stagepost.engine.transports.memory import MemorySubscription, MemoryTransport
 from tests.engine.counter import COUNTER, Announce, CountNow, World, grow, until
 

@@ -12,8 +12,10 @@ from eventsourcing.persistence import StoredEvent
 
 from stagepost import Decision, Load
 from stagepost.aggregate import stream_id, to_stored
+from stagepost.engine.batch import Batch, Commit, Outcome
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.snapshots import Snapshots
-from stagepost.engine.store import Batch, Commit, Envelope, Outcome, Stream
+from stagepost.engine.store import Stream
 from stagepost.errors import Fenced, StoreUnavailable
 from tests.engine.counter import COUNTER, Count, Counted, Counter, Watched, World, until
 from tests.engine.counter import grow as grown

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stagepost.engine.store import Idempotency
+from stagepost.engine.batch import Idempotency
 from stagepost.errors import Conflict, NoRoom, OutcomeUnknown, StoreUnavailable
 from tests.engine.counter import CountNow, Total, Watched, World
 

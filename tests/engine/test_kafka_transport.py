@@ -12,11 +12,12 @@ import psutil
 import pytest
 from confluent_kafka import Producer
 
+from stagepost.engine.batch import LEASE, Cursor, CursorId
 from stagepost.engine.clock import SystemClock
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.links import relay_name
 from stagepost.engine.relay import Relay
 from stagepost.engine.stack.kafka_mock import KafkaMock
-from stagepost.engine.store import LEASE, Cursor, CursorId, Envelope
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transport_names import KAFKA

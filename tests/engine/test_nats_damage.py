@@ -5,7 +5,8 @@ from __future__ import annotations
 import nats
 
 from stagepost.engine.transports import StreamId
-from stagepost.engine.transports.nats import NatsTransport, ask
+from stagepost.engine.transports.nats import NatsTransport
+from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_rules import ADMIN
 from tests.engine.nats_server import NatsServer
 from tests.engine.test_transport_conformance import READER, SOURCE, message, subscribe, take

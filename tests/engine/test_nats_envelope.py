@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import nats
 import pytest
 
-from stagepost.engine.store import Envelope
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_envelope import headers_of, read_envelope, subject_of

@@ -11,10 +11,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from stagepost.engine.batch import Commit, Cursor, CursorId, Handled
 from stagepost.engine.discovery import find_services
 from stagepost.engine.prune import Forgotten, prune
 from stagepost.engine.relay import Relay
-from stagepost.engine.store import Commit, Cursor, CursorId, Handled, Place
+from stagepost.engine.store import Place
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.errors import BadSettings, SchemaTooOld, StoreUnavailable

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import web
 
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.recipients import Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.recipients_memory import MemoryRecipients, Taker
-from stagepost.engine.store import Envelope
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
 from stagepost.errors import CallFailed, NoRoom
 from tests.engine.counter import World

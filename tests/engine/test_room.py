@@ -13,8 +13,8 @@ import pytest
 from stagepost import Decision, Load
 from stagepost.engine import desk as desks
 from stagepost.engine import runtime
+from stagepost.engine.batch import Batch, Commit, Cursor, CursorId, Outgoing
 from stagepost.engine.room import Room
-from stagepost.engine.store import Batch, Commit, Cursor, CursorId, Outgoing
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import NoRoom, OutcomeUnknown, StoreUnavailable
 from tests.engine import stores

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from stagepost.engine.batch import Batch, Lease, Outcome
 from stagepost.engine.database import Connection
 from stagepost.engine.stack.postgres import Postgres
-from stagepost.engine.store import Batch, Lease, Outcome
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import Fenced, OutcomeUnknown, StoreUnavailable
 from tests.conftest import Database, NewDatabase

@@ -264,8 +264,8 @@ def test_a_second_stack_on_the_same_folder_is_told_who_has_it(tmp_path: Path) ->
 
 def test_only_what_a_stack_has_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
-    (tmp_path / "stack.json").touch()
-    (tmp_path / "thesis.odt").touch()
+    for file in ("kafka.json", "stack.json", "thesis.odt"):
+        (tmp_path / file).touch()
 
     empty(tmp_path)
 

@@ -13,8 +13,9 @@ import pytest
 from asyncpg.pool import PoolConnectionProxy
 
 from stagepost.engine.append_arrays import arrays_of
+from stagepost.engine.batch import Batch, Commit, Outcome
 from stagepost.engine.database import Connection, Pool, open_pool
-from stagepost.engine.store import Batch, Commit, Envelope, Outcome
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.store_postgres import _STATEMENTS, PostgresStore
 from stagepost.errors import Fenced
 from tests.conftest import Database

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagepost.engine.store import Commit, Handled
+from stagepost.engine.batch import Commit, Handled
 from tests.engine.stores import (
     BEHIND,
     CONFLICT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stagepost.engine.store import Batch, Commit, Cursor, CursorId, Lease, Retry
+from stagepost.engine.batch import Batch, Commit, Cursor, CursorId, Lease, Retry
 from stagepost.errors import Fenced
 from tests.engine.stores import (
     BEHIND,

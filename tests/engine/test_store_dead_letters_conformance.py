@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from stagepost.engine.store import Commit, Handled
+from stagepost.engine.batch import Commit, Handled
 from tests.engine.stores import (
     CONFLICT,
     DUPLICATE,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stagepost.engine.store import Commit, FeedPage, Place
+from stagepost.engine.batch import Commit
+from stagepost.engine.store import FeedPage, Place
 from tests.engine.stores import World, append, begin_anew, called, heard, ids, told
 
 MAX = 2**63 - 1

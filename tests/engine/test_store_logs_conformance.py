@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from stagepost.engine.store import Commit, Cursor, CursorId, Handled, Lease, Stream
+from stagepost.engine.batch import Commit, Cursor, CursorId, Handled, Lease
+from stagepost.engine.store import Stream
 from stagepost.errors import Fenced
 from tests.engine.stores import (
     SERVICE,

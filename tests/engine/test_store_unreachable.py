@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import asyncpg
 import pytest
 
+from stagepost.engine.batch import Batch
 from stagepost.engine.database import SQL, Connection, Queries
 from stagepost.engine.stack.postgres import Postgres
-from stagepost.engine.store import Batch
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import OutcomeUnknown, StoreUnavailable
 from tests.conftest import Database, NewDatabase

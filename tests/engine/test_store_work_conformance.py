@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stagepost.engine.store import Commit, Envelope, Outgoing, PendingCall, Retry
+from stagepost.engine.batch import Commit, Outgoing, Retry
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.store import PendingCall
 from tests.engine.stores import (
     CONFLICT,
     DUPLICATE,

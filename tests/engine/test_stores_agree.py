@@ -9,7 +9,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stagepost.engine.store import Batch, Commit, Cursor, CursorId, Envelope, Handled, Retry, Store
+from stagepost.engine.batch import Batch, Commit, Cursor, CursorId, Handled, Retry
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.store import Store
 from tests.engine.stores import (
     MemoryWorld,
     PostgresWorld,

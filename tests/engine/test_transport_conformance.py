@@ -13,19 +13,21 @@ from typing import Any, cast
 import nats
 import pytest
 
+from stagepost.engine.batch import Cursor, CursorId
 from stagepost.engine.clock import ManualClock
 from stagepost.engine.decide import MAX_BODY
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.stack.kafka_mock import KafkaMock
-from stagepost.engine.store import Cursor, CursorId, Envelope
 from stagepost.engine.store_memory import MemoryStore
-from stagepost.engine.transports import Received, StreamId, Subscription, memory
+from stagepost.engine.transports import Received, StreamId, Subscription, memory, nats_publisher
 from stagepost.engine.transports import feed as feed_transport
 from stagepost.engine.transports import kafka as kafka_transport
 from stagepost.engine.transports import nats as nats_transport
 from stagepost.engine.transports.feed import FeedTransport
 from stagepost.engine.transports.kafka import KafkaTransport
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
-from stagepost.engine.transports.nats import NatsTransport, ask
+from stagepost.engine.transports.nats import NatsTransport
+from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
 from stagepost.engine.transports.nats_rules import ADMIN
 from stagepost.errors import ForeignMessage, TransportError
@@ -222,7 +224,7 @@ async def test_the_tail_says_what_arrived_last(broker: Broker) -> None:
 async def test_the_end_of_a_stream_is_what_it_has_behind_a_position(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nats_transport, "AT_ONCE", 3)
+    monkeypatch.setattr(nats_publisher, "AT_ONCE", 3)
     publisher = await (await broker.connect(SOURCE)).publisher(SOURCE)
     await publisher.tail()
     former, ours = (3, 5, 7, 9), (4, 5, 6, 8, 10, 12, 13)  # a database that was set back to 3

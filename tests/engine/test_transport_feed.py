@@ -12,7 +12,8 @@ import pytest
 from aiohttp import test_utils, web
 from structlog.testing import capture_logs
 
-from stagepost.engine.store import Cursor, CursorId, Envelope
+from stagepost.engine.batch import Cursor, CursorId
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports import feed
 from stagepost.engine.transports.feed import FeedSubscription, FeedTransport
 from stagepost.engine.transports.http_envelope import BATCH, write_batch

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from prometheus_client import Counter
 
-from stagepost.engine.store import Batch, Commit, Handled
+from stagepost.engine.batch import Batch, Commit, Handled
 from stagepost.engine.web import (
     Probe,
     common,

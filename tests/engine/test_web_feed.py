@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
-from stagepost.engine.store import Envelope
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports.http_envelope import read_batch
 from stagepost.engine.web import feed
 from stagepost.engine.web.etags import is_among

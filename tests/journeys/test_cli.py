@@ -16,9 +16,10 @@ import aiohttp
 import pytest
 
 from stagepost.engine import operate
+from stagepost.engine.batch import Batch, Commit, Handled
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.stack import Stack
 from stagepost.engine.status import Standing, standings
-from stagepost.engine.store import Batch, Commit, Envelope, Handled
 from stagepost.errors import BadSettings
 from tests.journeys.requests import constant_requests
 

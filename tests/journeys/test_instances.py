@@ -19,11 +19,12 @@ from services.demo.book import generate
 from services.demo.drive import fill_the_shelves, open_shop, place_together
 from services.demo.promises import PROMISES, Audit, connect
 from services.demo.watch import Watch
+from stagepost.engine.batch import LEASE
 from stagepost.engine.operate import open_store
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.rolling import rolling_restart
 from stagepost.engine.status import Standing, standings
-from stagepost.engine.store import LEASE, Leadership
+from stagepost.engine.store import Leadership
 from tests.journeys.requests import constant_requests
 from tests.journeys.test_kill import PatientShop
 

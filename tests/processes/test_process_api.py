@@ -18,10 +18,10 @@ from services.fulfillment.process import SlaDue
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.database import Queries, open_pool, read_statements
 from stagepost.engine.discovery import find_services
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
-from stagepost.engine.store import Envelope
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics

@@ -10,8 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from stagepost.aggregate import from_stored
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.links import routes_of
-from stagepost.engine.store import Envelope, JournalEntry, Notification
+from stagepost.engine.store import JournalEntry, Notification
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.transport_names import NATS
 from stagepost.messages import Answer

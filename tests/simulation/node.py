@@ -6,13 +6,15 @@ import asyncio
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+from stagepost.engine.batch import Batch, Lease
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decided, Decider, Loaded
 from stagepost.engine.desk import Desk
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.network import Network
 from stagepost.engine.recipients import Recipients
 from stagepost.engine.runtime import Instance
-from stagepost.engine.store import Batch, Envelope, Lease, Store
+from stagepost.engine.store import Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports import Broker, Words

@@ -9,22 +9,14 @@ from typing import Any
 from contracts import payments
 from services.payments import handlers
 from services.payments.payment import Payment, Status
+from stagepost.engine.batch import BROKER, Appended, Batch, Commit, Idempotency, Lease, Outcome
 from stagepost.engine.caller import Caller
 from stagepost.engine.decisions import Decisions
 from stagepost.engine.desk import Desk
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.items import Item
 from stagepost.engine.relay import Relay
-from stagepost.engine.store import (
-    BROKER,
-    Appended,
-    Batch,
-    Commit,
-    Envelope,
-    Idempotency,
-    Lease,
-    Outcome,
-    PendingCall,
-)
+from stagepost.engine.store import PendingCall
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.timers import Timers

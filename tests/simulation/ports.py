@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from random import Random
 from typing import Any, TypeVar
 
+from stagepost.engine.batch import Appended, Batch, Commit, Cursor, Outcome
 from stagepost.engine.calls_memory import MemoryCalls
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.recipients_memory import MemoryRecipients
-from stagepost.engine.store import Appended, Batch, Commit, Cursor, Envelope, Outcome
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.transports import Received, StreamId

@@ -15,7 +15,8 @@ from uuid import UUID
 from services.demo.replay import differences, replayed
 from stagepost.aggregate import Aggregate
 from stagepost.engine.decisions import fold
-from stagepost.engine.store import Envelope, Stream
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.store import Stream
 from stagepost.messages import Kind
 from tests.simulation.evidence import Evidence, Records, answers_to, published_by, readers_of
 from tests.simulation.plan import OWNER, SHOP

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from stagepost.engine.store import Batch, Commit
+from stagepost.engine.batch import Batch, Commit
 from stagepost.engine.timers import PATIENCE
 from stagepost.engine.transport_names import NATS
 from stagepost.messages import Kind

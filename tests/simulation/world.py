@@ -9,10 +9,11 @@ from functools import partial
 from random import Random
 
 from stagepost.engine.answers import WAIT_SECONDS
+from stagepost.engine.batch import Commit
 from stagepost.engine.calls_memory import MemoryCalls
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.recipients_memory import MemoryRecipients
-from stagepost.engine.store import Commit, Envelope
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.transports.memory import MemoryBroker

@@ -16,8 +16,9 @@ from uuid import UUID
 import structlog
 
 from stagepost.engine.desk import Desk
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import POLL, sleep_until
-from stagepost.engine.store import Envelope, Store
+from stagepost.engine.store import Store
 from stagepost.errors import BadMessage, StoreError
 from stagepost.messages import Answer, Command, Message, decode
 

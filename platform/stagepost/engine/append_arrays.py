@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stagepost.engine.store import Batch, Commit, Cursor, Outgoing, TimerSet
+from stagepost.engine.batch import Batch, Commit, Cursor, Outgoing, TimerSet
 
 
 def arrays_of(batch: Batch) -> list[object]:

@@ -16,13 +16,15 @@ import orjson
 import structlog
 
 from stagepost.engine.answers import is_answer
+from stagepost.engine.batch import Batch, Lease, Retry
 from stagepost.engine.calls import Calls
 from stagepost.engine.desk import Desk
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import GATHER, POLL, first_of, follow, sleep_until
 from stagepost.engine.ids import derived
 from stagepost.engine.items import Item
 from stagepost.engine.recipients import Recipients
-from stagepost.engine.store import Batch, Envelope, Lease, PendingCall, Retry, Store
+from stagepost.engine.store import PendingCall, Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.errors import BadMessage, CallFailed, StoreError
 from stagepost.messages import Call, CallAnswer, Kind, decode, encode

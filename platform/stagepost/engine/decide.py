@@ -12,11 +12,12 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from stagepost.aggregate import Aggregate, stream_id, to_stored
+from stagepost.engine.batch import Commit, Handled, Outgoing, TimerSet
 from stagepost.engine.cache import Loadable
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import CALLS, derived
 from stagepost.engine.service import Service
 from stagepost.engine.snapshots import taken
-from stagepost.engine.store import Commit, Envelope, Handled, Outgoing, TimerSet
 from stagepost.errors import (
     ForgedSource,
     LoadBeforeChange,

@@ -18,26 +18,18 @@ from typing import Any, TypeVar
 import structlog
 
 from stagepost.aggregate import Aggregate, stream_id
+from stagepost.engine.batch import Appended, Batch, Cursor, CursorId, Lease, Outcome
 from stagepost.engine.decide import Decider, Loaded
 from stagepost.engine.decisions import Decisions, patiently, rebuild
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import follow
+from stagepost.engine.idempotency import Idempotent
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Awaited, Item, Signals, onward, request_item
 from stagepost.engine.snapshots import Snapshots
-from stagepost.engine.store import (
-    Appended,
-    Batch,
-    Cursor,
-    CursorId,
-    Envelope,
-    Idempotency,
-    JournalEntry,
-    Lease,
-    Outcome,
-    Store,
-)
+from stagepost.engine.store import JournalEntry, Store
 from stagepost.engine.telemetry import Metrics
-from stagepost.errors import Fenced, NoRoom, OutcomeUnknown, Unprocessable
+from stagepost.errors import Fenced, NoRoom, OutcomeUnknown
 from stagepost.messages import Request
 
 A = TypeVar("A", bound=Aggregate)
@@ -69,7 +61,7 @@ class Desk:
         self._metrics = metrics
         self._waiting: deque[Item] = deque()
         self._asking = 0
-        self._once: dict[str, asyncio.Future[Any]] = {}
+        self._idempotent = Idempotent(store)
         self._sources: dict[str, Source] = {}
         self._cursors: dict[CursorId, Cursor] = {}
         self._lease: Lease | None = None
@@ -95,10 +87,14 @@ class Desk:
             NoRoom: it would change something, and there is no room for new work.
             OutcomeUnknown: not known within the time limit; ask again under the same key.
         """
+
+        def lay_out() -> Item:
+            return request_item(request, self._ids.new(), self._service)
+
         async with self._asks(request.TYPE):
-            if idempotency_key is not None:
-                return await self._request_once(request, idempotency_key, fingerprint)
-            return await self._ask(request_item(request, self._ids.new(), self._service))
+            if idempotency_key is None:
+                return await self._ask(lay_out())
+            return await self._idempotent.once(idempotency_key, fingerprint, lay_out, self._ask)
 
     async def take_in(self, command: Envelope) -> None:
         """Handle a command that somebody brought, once; return when what came of it is stored.
@@ -140,24 +136,6 @@ class Desk:
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         """Return what this service sent and handled after a position, of one key or of all."""
         return await self._store.journal(key, after, limit)
-
-    async def _request_once(self, request: Request, key: str, fingerprint: bytes) -> Any:
-        while (earlier := self._once.get(key)) is not None:
-            await asyncio.wait([earlier])
-        item = request_item(request, self._ids.new(), self._service)
-        item.idempotency_key, item.fingerprint = key, fingerprint
-        assert item.done is not None
-        self._once[key] = item.done
-        item.done.add_done_callback(lambda _: self._once.pop(key, None))
-        try:
-            known = (await self._store.idempotent([key])).get(key)
-        except BaseException:
-            item.done.cancel()  # whoever waits for this answer asks for their own
-            raise
-        if known is not None:
-            item.finish(known)
-        answer = await self._ask(item) if known is None else known
-        return _repeat(answer, fingerprint) if isinstance(answer, Idempotency) else answer
 
     async def _ask(self, item: Item) -> Any:
         self.put(item)
@@ -367,11 +345,3 @@ class Desk:
             return []
         item.park(f"cannot be stored: {error}")
         return await self._append([item], lease)
-
-
-def _repeat(known: Idempotency, fingerprint: bytes) -> bytes:
-    if known.fingerprint != fingerprint:
-        raise Unprocessable(
-            f"the Idempotency-Key {known.key!r} was used for another request: use a new key"
-        )
-    return known.response

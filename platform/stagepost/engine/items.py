@@ -8,18 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from stagepost.engine.batch import BROKER, Batch, Commit, Cursor, CursorId, Handled, Idempotency
 from stagepost.engine.decide import Decided
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import sleep_until
-from stagepost.engine.store import (
-    BROKER,
-    Batch,
-    Commit,
-    Cursor,
-    CursorId,
-    Envelope,
-    Handled,
-    Idempotency,
-)
 from stagepost.messages import Kind, Message, Request, encode
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from stagepost.engine.batch import Lease
 from stagepost.engine.clock import Clock
-from stagepost.engine.store import Leadership, Lease
+from stagepost.engine.store import Leadership
 from stagepost.errors import Fenced
 
 

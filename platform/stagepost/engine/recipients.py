@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from stagepost.engine.store import Envelope
+from stagepost.engine.envelope import Envelope
 from stagepost.errors import CallFailed
 
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.http_client import HttpClient
-from stagepost.engine.store import Envelope
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
 from stagepost.errors import CallFailed
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.memory_client import MemoryClient
-from stagepost.engine.store import Envelope
 from stagepost.errors import CallFailed, StagepostError
 
 Taker: TypeAlias = Callable[[Envelope], Awaitable[Envelope | None]]

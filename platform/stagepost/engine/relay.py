@@ -13,8 +13,10 @@ from dataclasses import replace
 
 import structlog
 
+from stagepost.engine.batch import Batch, Cursor, CursorId, Lease
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import first_of, follow
-from stagepost.engine.store import Batch, Cursor, CursorId, Envelope, Lease, Store
+from stagepost.engine.store import Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transports import Publisher, StreamId
 

@@ -12,6 +12,7 @@ from functools import cache, partial
 import structlog
 
 from stagepost.engine.answers import Answers
+from stagepost.engine.batch import LEASE, CursorId, Lease
 from stagepost.engine.caller import LAST_RETRY, Caller
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decider
@@ -25,7 +26,7 @@ from stagepost.engine.redriver import Redriver
 from stagepost.engine.relay import Relay
 from stagepost.engine.room import LOOK_SECONDS, Room
 from stagepost.engine.service import Service
-from stagepost.engine.store import LEASE, CursorId, Lease, Store
+from stagepost.engine.store import Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.timers import Timers
 from stagepost.engine.transports import Broker, Subscription, Transport

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stagepost.engine.batch import LEASE
 from stagepost.engine.database import SQL as FOLDER
 from stagepost.engine.database import Queries, open_pool
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import CONSUMER, Routes, relay_name, routes_of
 from stagepost.engine.operate import read_stack
 from stagepost.engine.service import Service
-from stagepost.engine.store import LEASE, Leadership
+from stagepost.engine.store import Leadership
 from stagepost.engine.store_postgres import PostgresStore
 
 LAGS = ("relay", "consumer", "views", "calls", "timers", "dead")

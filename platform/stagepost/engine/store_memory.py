@@ -12,32 +12,33 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from stagepost.engine.clock import Clock
-from stagepost.engine.leases_memory import MemoryLeases
-from stagepost.engine.store import (
+from stagepost.engine.batch import (
     BROKER,
     Appended,
     Batch,
     Commit,
     Cursor,
     CursorId,
-    DeadLetter,
-    DueTimer,
-    Envelope,
-    FeedPage,
     Handled,
     Idempotency,
-    JournalEntry,
     Lease,
-    Notification,
     Outcome,
     Outgoing,
+)
+from stagepost.engine.clock import Clock
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.leases_memory import MemoryLeases
+from stagepost.engine.store import (
+    DeadLetter,
+    DueTimer,
+    FeedPage,
+    JournalEntry,
+    Notification,
     PendingCall,
     Place,
     Stream,
-    TimerSet,
 )
-from stagepost.engine.store_memory_work import Calls, DeadLetters, Timers, page
+from stagepost.engine.store_memory_work import Calls, Cursors, DeadLetters, Timers, page
 from stagepost.messages import Kind
 
 REMEMBERED = timedelta(hours=24)
@@ -59,7 +60,7 @@ class MemoryStore(MemoryLeases):
         self._calls = Calls()
         self._timers = Timers()
         self._letters = DeadLetters()
-        self._cursors: dict[CursorId, Cursor] = {}
+        self._cursors = Cursors()
         self._answers: dict[str, tuple[Idempotency, datetime]] = {}
         self._incarnation = 1
         self._pruned: dict[str, Place] = {}
@@ -85,7 +86,7 @@ class MemoryStore(MemoryLeases):
             due_at = self._clock.now() + timedelta(seconds=seconds)
             self._calls.retry(position, due_at, delivered=delivered)
         moved = [
-            self._move(cursor, _stop(batch.commits, outcomes, index))
+            self._cursors.move(cursor, _stop(batch.commits, outcomes, index))
             for index, cursor in enumerate(batch.cursors)
         ]
         return Appended(outcomes, moved, responses)
@@ -140,7 +141,7 @@ class MemoryStore(MemoryLeases):
         for message in commit.sends:
             self._send(message, cause, at)
         for timer in commit.timers:
-            self._timers.set(self._due(timer, cause, at), at)
+            self._timers.set(timer, cause, self._source, at)
         if cause.kind == Kind.TIMER:
             self._timers.fired(cause)
         if commit.clears is not None:
@@ -208,29 +209,6 @@ class MemoryStore(MemoryLeases):
             recorded_at=at,
         )
 
-    def _due(self, timer: TimerSet, cause: Envelope, at: datetime) -> DueTimer:
-        message = Envelope(
-            id=timer.id,
-            type=timer.type,
-            version=timer.version,
-            kind=Kind.TIMER,
-            source=self._source,
-            key=timer.key,
-            correlation=cause.correlation,
-            causation=cause.id,
-            body=timer.body,
-        )
-        return DueTimer(message, at + timedelta(seconds=timer.delay))
-
-    def _move(self, cursor: Cursor, stop: int | None) -> int:
-        stored = self._cursors.get(cursor.id, Cursor(cursor.id, 0, 0))
-        if stored.at != cursor.at:
-            return stored.at
-        to = cursor.to if stop is None else max(cursor.at, stop)
-        hint = (cursor.hint if stop is None else 0) or stored.hint
-        self._cursors[cursor.id] = Cursor(cursor.id, to, to, hint)
-        return to
-
     async def load(
         self, streams: Collection[UUID], *, from_start: bool = False
     ) -> dict[UUID, Stream]:
@@ -286,7 +264,7 @@ class MemoryStore(MemoryLeases):
         self._calls.put_right(now, now + timedelta(seconds=longest_retry))
 
     async def cursors(self, reader: str) -> dict[CursorId, Cursor]:
-        return {name: cursor for name, cursor in self._cursors.items() if name.reader == reader}
+        return self._cursors.of(reader)
 
     async def incarnation(self) -> int:
         return self._incarnation
@@ -333,9 +311,7 @@ class MemoryStore(MemoryLeases):
         ]
 
     async def unpublished(self, relays: Collection[str], limit: int) -> int:
-        relayed = dict.fromkeys(relays, 0)
-        relayed |= {i.reader: c.at for i, c in self._cursors.items() if i.reader in relayed}
-        slowest = min(relayed.values(), default=self._position)
+        slowest = self._cursors.slowest(relays, self._position)
         return min(limit, sum(1 for message in self._outbox if message.position > slowest))
 
     async def backlog(self, relays: Collection[str]) -> dict[str, float]:

@@ -1,15 +1,18 @@
-"""The memory store's tables of work that waits: calls, timers, dead letters."""
+"""The memory store's tables of work: calls, timers and dead letters that wait, and cursors."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
-from stagepost.engine.store import Commit, DeadLetter, DueTimer, Envelope, PendingCall
+from stagepost.engine.batch import Commit, Cursor, CursorId, TimerSet
+from stagepost.engine.envelope import Envelope
+from stagepost.engine.store import DeadLetter, DueTimer, PendingCall
+from stagepost.messages import Kind
 
 T = TypeVar("T")
 
@@ -75,8 +78,20 @@ class Timers:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def set(self, timer: DueTimer, at: datetime) -> None:
-        self._waiting.setdefault(timer.message.id, (timer, at))
+    def set(self, timer: TimerSet, cause: Envelope, source: str, at: datetime) -> None:
+        message = Envelope(
+            id=timer.id,
+            type=timer.type,
+            version=timer.version,
+            kind=Kind.TIMER,
+            source=source,
+            key=timer.key,
+            correlation=cause.correlation,
+            causation=cause.id,
+            body=timer.body,
+        )
+        due = DueTimer(message, at + timedelta(seconds=timer.delay))
+        self._waiting.setdefault(timer.id, (due, at))
 
     def put_right(self, now: datetime) -> None:
         for name, (timer, at) in self._waiting.items():
@@ -145,6 +160,32 @@ class DeadLetters:
             why = f"{letter.reason}; discarded: {reason}"
             self._letters[letter.id] = replace(letter, state="discarded", reason=why)
         return len(unwanted)
+
+
+class Cursors:
+    """How far each reader has come in each log."""
+
+    def __init__(self) -> None:
+        self._stored: dict[CursorId, Cursor] = {}
+
+    def move(self, cursor: Cursor, stop: int | None) -> int:
+        """Move to its goal, or no further than `stop`; return where it stands then."""
+        stored = self._stored.get(cursor.id, Cursor(cursor.id, 0, 0))
+        if stored.at != cursor.at:
+            return stored.at
+        to = cursor.to if stop is None else max(cursor.at, stop)
+        hint = (cursor.hint if stop is None else 0) or stored.hint
+        self._stored[cursor.id] = Cursor(cursor.id, to, to, hint)
+        return to
+
+    def of(self, reader: str) -> dict[CursorId, Cursor]:
+        return {name: cursor for name, cursor in self._stored.items() if name.reader == reader}
+
+    def slowest(self, relays: Collection[str], end: int) -> int:
+        """Return where the slowest of these stands; at the end where there are none."""
+        stands = dict.fromkeys(relays, 0)
+        stands |= {i.reader: c.at for i, c in self._stored.items() if i.reader in stands}
+        return min(stands.values(), default=end)
 
 
 def page(rows: list[T], position: Callable[[T], int], after: int, limit: int) -> list[T]:

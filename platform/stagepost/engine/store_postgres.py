@@ -11,6 +11,7 @@ import asyncpg
 from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine.append_arrays import arrays_of
+from stagepost.engine.batch import Appended, Batch, Cursor, CursorId, Idempotency, Lease, Outcome
 from stagepost.engine.database import (
     SQL,
     UNREACHABLE,
@@ -24,21 +25,14 @@ from stagepost.engine.database import (
     open_pool,
     read_statements,
 )
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.store import (
-    Appended,
-    Batch,
-    Cursor,
-    CursorId,
     DeadLetter,
     DueTimer,
-    Envelope,
     FeedPage,
-    Idempotency,
     JournalEntry,
     Leadership,
-    Lease,
     Notification,
-    Outcome,
     PendingCall,
     Place,
     Stream,
@@ -184,17 +178,7 @@ class PostgresStore:
         rows = await self._fetch("due_timers", limit)
         due = [
             DueTimer(
-                Envelope(
-                    id=row["timer_id"],
-                    type=row["type"],
-                    version=row["version"],
-                    kind="timer",
-                    source=self._service,
-                    key=row["key"],
-                    correlation=row["correlation_id"],
-                    causation=row["causation_id"],
-                    body=row["body"],
-                ),
+                _message(row, id=row["timer_id"], kind="timer", source=self._service),
                 row["due_at"],
             )
             for row in rows
@@ -292,16 +276,11 @@ class PostgresStore:
         return await fetch(self._pool, _STATEMENTS[name], *args)
 
     def _sent(self, row: asyncpg.Record) -> Envelope:
-        return Envelope(
+        return _message(
+            row,
             id=row["message_id"],
-            type=row["type"],
-            version=row["version"],
             kind=row["kind"],
             source=self._service,
-            key=row["key"],
-            correlation=row["correlation_id"],
-            causation=row["causation_id"],
-            body=row["body"],
             recipient=row.get("recipient"),
             traceparent=row["traceparent"],
             incarnation=row["incarnation"],
@@ -337,17 +316,25 @@ def _soonest(rows: Sequence[asyncpg.Record]) -> float | None:
     return min(waits, default=None)
 
 
-def _dead_letter(row: asyncpg.Record) -> DeadLetter:
-    message = Envelope(
-        id=row["message_id"],
+def _message(row: asyncpg.Record, **more: Any) -> Envelope:
+    """Return a message from what every table says about it, and from what only this one does."""
+    return Envelope(
         type=row["type"],
         version=row["version"],
-        kind=row["kind"],
-        source=row["source"],
         key=row["key"],
         correlation=row["correlation_id"],
         causation=row["causation_id"],
         body=row["body"],
+        **more,
+    )
+
+
+def _dead_letter(row: asyncpg.Record) -> DeadLetter:
+    message = _message(
+        row,
+        id=row["message_id"],
+        kind=row["kind"],
+        source=row["source"],
         recipient=row["recipient"],
         traceparent=row["traceparent"],
         incarnation=row["incarnation"],

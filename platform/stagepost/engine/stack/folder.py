@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stagepost.errors import StackError
 
-OURS = ("logs", "nats", "nats.conf", "postgres", "secrets.json", "stack.json")
+OURS = ("kafka.json", "logs", "nats", "nats.conf", "postgres", "secrets.json", "stack.json")
 """What a stack keeps in its folder, beside the lock."""
 _GRACE = 10.0
 

@@ -5,11 +5,76 @@ from __future__ import annotations
 import asyncio
 import signal
 import sysconfig
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from stagepost.engine.links import Links
+from stagepost.engine.service import Service
+from stagepost.engine.stack.folder import Passwords, write_secret
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.processes import Program, Supervisor
-from stagepost.errors import StackError
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
+from stagepost.errors import StackError, TransportUnavailable
+
+AGAIN = 0.2
+"""Seconds between two tries to make the streams again."""
+GIVE_UP = 10.0
+"""Seconds after which they are not tried any more."""
+
+
+@dataclass(frozen=True)
+class Nats:
+    """A server: the stack's folder, its log and port, and whose messages it carries."""
+
+    data: Path
+    log: Path
+    port: int
+    passwords: Passwords
+    services: Sequence[Service]
+    links: Links
+
+    def url(self, user: str | None) -> str:
+        """Return how a service connects to the broker, or somebody without a name."""
+        login = f"{user}:{self.password(user)}@" if user else ""
+        return f"nats://{login}{HOST}:{self.port}"
+
+    def password(self, user: str) -> str:
+        return self.passwords.of(f"nats {user}")
+
+    async def start(self, supervisor: Supervisor) -> None:
+        """Start the server with the streams that the links need.
+
+        Raises:
+            StackError: it does not start, or is not installed.
+            TransportUnavailable: it does not make the streams.
+        """
+        config = self.data / "nats.conf"
+        users = (ADMIN, *(service.name for service in self.services))
+        text = nats_config(
+            self.services,
+            port=self.port,
+            store_dir=self.data / "nats",
+            passwords={name: self.password(name) for name in users},
+        )
+        write_secret(config, text)
+        await start_nats(supervisor, config, self.port, self.log)
+        await self._provision()
+
+    async def provision_again(self, say: Callable[[str], None]) -> None:
+        """Make the streams once more: a server that was started again may have lost its disk."""
+        deadline = time.monotonic() + GIVE_UP
+        while True:
+            try:
+                return await self._provision()
+            except TransportUnavailable as error:
+                if time.monotonic() > deadline:
+                    return say(f"the streams could not be made again: {error}")
+            await asyncio.sleep(AGAIN)
+
+    async def _provision(self) -> None:
+        await provision(self.url(ADMIN), self.services, self.links)
 
 
 async def start_nats(supervisor: Supervisor, config: Path, port: int, log: Path) -> None:
@@ -22,12 +87,13 @@ async def start_nats(supervisor: Supervisor, config: Path, port: int, log: Path)
     program = Program("nats", command, log, stop=signal.SIGINT)
 
     async def ready() -> bool:
-        return await _greets(port)
+        return await greets(port)
 
     await supervisor.start(program, ready)
 
 
-async def _greets(port: int) -> bool:
+async def greets(port: int) -> bool:
+    """Tell whether a server lets anybody in there."""
     try:
         reader, writer = await asyncio.open_connection(HOST, port)
     except OSError:

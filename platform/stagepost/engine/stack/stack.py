@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from http import HTTPStatus
@@ -26,25 +25,21 @@ from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
 from stagepost.engine.stack.kafka import start_kafka
-from stagepost.engine.stack.nats import start_nats
+from stagepost.engine.stack.nats import Nats
 from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Program, Supervisor
 from stagepost.engine.stack.rolling import serves
+from stagepost.engine.stack.state import state_of
 from stagepost.engine.transport_names import KAFKA, NATS
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
-from stagepost.errors import StagepostError, TransportUnavailable
+from stagepost.errors import StagepostError
 
 PATIENCE = 10.0
 """Seconds that a process gets to end in order."""
 ANSWER = aiohttp.ClientTimeout(total=2)
 """How long a process that has its socket already gets to say that it is ready."""
 
-
 KAFKA_VARIABLE = "STAGEPOST_KAFKA"
-
-AGAIN = 0.2
-"""Seconds between two tries to make the streams again."""
 
 
 def to_stderr(line: str) -> None:
@@ -110,8 +105,7 @@ class Stack:
     @property
     def processes(self) -> tuple[str, ...]:
         """What runs for each of the `names`: every instance of a service, by its own name."""
-        every = (*self._services, *self._worlds)
-        return tuple(process for name in every for process in self._processes_of(name))
+        return tuple(process for name in self.names for process in self.processes_of(name))
 
     @property
     def services(self) -> Mapping[str, Service]:
@@ -137,12 +131,29 @@ class Stack:
         """Return where a service is; that stays while its process comes and goes."""
         return f"http://{HOST}:{port_of(self._sockets[name])}"
 
+    def processes_of(self, name: str) -> list[str]:
+        """Return the processes of one of the `names`: of a service, one for each instance."""
+        instances = self._instances if name in self._services else 1
+        return [name, *(f"{name}-{number}" for number in range(2, instances + 1))]
+
+    def pid_file(self, process: str) -> Path:
+        """Return where a service's process writes its id once it serves."""
+        return self._folder / f"{process}.pid"
+
     def dsn(self, name: str) -> str:
         """Return how a service connects to its database."""
         return self.databases.dsn(name)
 
+    def uses(self, transport: str) -> bool:
+        """Tell whether anything goes over this transport."""
+        return transport in self._used
+
+    def nats_url(self, user: str | None) -> str:
+        """Return how a service connects to the broker, or somebody without a name."""
+        return self._nats.url(user)
+
     def pid(self, name: str) -> int:
-        """Return the process id: of one of `processes`, of `postgres` or of `nats`."""
+        """Return the process id: of one of `processes`, of `postgres`, `nats` or `kafka`."""
         return self._supervisor[name].pid
 
     def kill(self, name: str) -> None:
@@ -190,12 +201,19 @@ class Stack:
             account,
         )
         self.databases = Databases(self._postgres, self._passwords)
-        self._nats_port = free_port()
+        self._nats = Nats(
+            self.data,
+            self._log("nats"),
+            free_port(),
+            self._passwords,
+            list(self._services.values()),
+            self.flow.links,
+        )
         exits.push_async_callback(self._supervisor.stop, ["postgres"], PATIENCE)
         brokers = []
         if NATS in self._used:
             exits.push_async_callback(self._supervisor.stop, ["nats"], PATIENCE)
-            brokers.append(self._start_nats())
+            brokers.append(self._nats.start(self._supervisor))
         if self._kafka is not None and self._mocks_kafka:
             self._say("Kafka is a mock cluster here: in memory, not durable")
             exits.push_async_callback(self._supervisor.stop, ["kafka"], PATIENCE)
@@ -215,19 +233,6 @@ class Stack:
         await self.databases.attach(stores)
         await settle_flow(list(self._stores), self.databases.owner_dsn, self.flow)
 
-    async def _start_nats(self) -> None:
-        services = list(self._services.values())
-        config = self.data / "nats.conf"
-        text = nats_config(
-            services,
-            port=self._nats_port,
-            store_dir=self.data / "nats",
-            passwords={name: self._nats_password(name) for name in (ADMIN, *self._services)},
-        )
-        write_secret(config, text)
-        await start_nats(self._supervisor, config, self._nats_port, self._log("nats"))
-        await provision(self.nats_url(ADMIN), services, self.flow.links)
-
     async def _start_services(self, exits: AsyncExitStack) -> None:
         exits.push_async_callback(self._supervisor.stop, self.processes, PATIENCE)
         async with aiohttp.ClientSession(timeout=ANSWER) as http:
@@ -235,13 +240,9 @@ class Stack:
                 *(
                     self._start_service(name, number, process, http)
                     for name in self.names
-                    for number, process in enumerate(self._processes_of(name), 1)
+                    for number, process in enumerate(self.processes_of(name), 1)
                 )
             )
-
-    def _processes_of(self, name: str) -> list[str]:
-        instances = self._instances if name in self._services else 1
-        return [name, *(f"{name}-{number}" for number in range(2, instances + 1))]
 
     async def _start_service(
         self, name: str, number: int, process: str, http: aiohttp.ClientSession
@@ -249,7 +250,7 @@ class Stack:
         descriptor = self._sockets[name].fileno()
         instance = {"STAGEPOST_INSTANCE": str(number)}
         if name in self._services:
-            instance["STAGEPOST_PID_FILE"] = str(self._pid_file(process))
+            instance["STAGEPOST_PID_FILE"] = str(self.pid_file(process))
         program = Program(
             process,
             self._command(name),
@@ -260,7 +261,7 @@ class Stack:
 
         async def ready() -> bool:
             # Whichever instance answers: the file says that this one would.
-            if name in self._services and not serves(self._pid_file(process), self.pid(process)):
+            if name in self._services and not serves(self.pid_file(process), self.pid(process)):
                 return False
             try:
                 async with http.get(f"{self.url(name)}/health/ready") as answer:
@@ -291,21 +292,6 @@ class Stack:
             **({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {}),
         }
 
-    def uses(self, transport: str) -> bool:
-        """Tell whether anything goes over this transport."""
-        return transport in self._used
-
-    def nats_url(self, user: str | None) -> str:
-        """Return how a service connects to the broker, or somebody without a name."""
-        login = f"{user}:{self._nats_password(user)}@" if user else ""
-        return f"nats://{login}{HOST}:{self._nats_port}"
-
-    def _nats_password(self, user: str) -> str:
-        return self._passwords.of(f"nats {user}")
-
-    def _pid_file(self, process: str) -> Path:
-        return self._folder / f"{process}.pid"
-
     def _log(self, name: str) -> Path:
         return self.data / "logs" / f"{name}.log"
 
@@ -316,49 +302,11 @@ class Stack:
     def _after_restart(self) -> None:
         """Write down the new process ids; a broker that lost its disk gets its streams again."""
         self._write_state()
-        if NATS not in self._used:
-            return
-        self._provisioning = asyncio.create_task(self._provision_again())
-
-    async def _provision_again(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                services = list(self._services.values())
-                return await provision(self.nats_url(ADMIN), services, self.flow.links)
-            except TransportUnavailable as error:
-                if time.monotonic() > deadline:
-                    return self._say(f"the streams could not be made again: {error}")
-            await asyncio.sleep(AGAIN)
+        if NATS in self._used:
+            self._provisioning = asyncio.create_task(self._nats.provision_again(self._say))
 
     def _write_state(self) -> None:
-        state = {
-            "pid": os.getpid(),
-            "services": {
-                name: self._state_of(name) | {"instances": self._instances_of(name)}
-                for name in self._services
-            },
-            **{name: self._state_of(name) for name in self._worlds},
-            "postgres": {"superuser": self.superuser_dsn, "audit": self.audit_dsn},
-            "flow": {"style": self.flow.style, "transports": dict(self.flow.transports)},
-            **({"nats": {"url": self.nats_url(ADMIN)}} if NATS in self._used else {}),
-        }
-        write_secret(self._state, json.dumps(state, indent=2))
-
-    def _state_of(self, name: str) -> dict[str, object]:
-        return {
-            "url": self.url(name),
-            "port": port_of(self._sockets[name]),
-            "pid": self.pid(name),
-            "database": self.databases.dsn(name),
-            "owner_database": self.databases.owner_dsn(name),
-        }
-
-    def _instances_of(self, name: str) -> dict[str, dict[str, object]]:
-        return {
-            f"{name}-{number}": {"pid": self.pid(process), "pid_file": str(self._pid_file(process))}
-            for number, process in enumerate(self._processes_of(name), 1)
-        }
+        write_secret(self._state, json.dumps(state_of(self), indent=2))
 
     async def _stop_watching(self) -> None:
         ending = {task for task in (self._watch, self._provisioning) if task is not None}

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
 
-from stagepost.engine.store import Cursor, Envelope
+from stagepost.engine.batch import Cursor
+from stagepost.engine.envelope import Envelope
 
 
 class StreamId(NamedTuple):

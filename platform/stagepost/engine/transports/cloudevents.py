@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import read_id
-from stagepost.engine.store import Envelope
 from stagepost.messages import Kind
 
 _MAX_INT = MAX_INCARNATION = 2**31 - 1

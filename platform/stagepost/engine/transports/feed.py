@@ -23,8 +23,10 @@ from collections.abc import Callable, Collection, Mapping
 import aiohttp
 import structlog
 
+from stagepost.engine.batch import Cursor
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import end
-from stagepost.engine.store import Cursor, Envelope, Place
+from stagepost.engine.store import Place
 from stagepost.engine.transports import Received
 from stagepost.engine.transports.feed_answer import Answer, read_answer
 from stagepost.errors import (

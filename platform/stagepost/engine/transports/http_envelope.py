@@ -13,7 +13,7 @@ import msgspec
 import orjson
 import structlog
 
-from stagepost.engine.store import Envelope
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports.cloudevents import Binding
 
 JSON = "application/json"

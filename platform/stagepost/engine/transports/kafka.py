@@ -30,7 +30,8 @@ from weakref import WeakSet
 
 import structlog
 
-from stagepost.engine.store import Cursor, Envelope
+from stagepost.engine.batch import Cursor
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports import StreamId
 from stagepost.engine.transports.kafka_client import (
     Clients,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from stagepost.engine.store import Envelope
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION
 from stagepost.engine.transports.kafka_envelope import (
     Trail,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from stagepost.engine.store import Envelope
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION, Binding
 
 _BINDING = Binding("ce_", encoded=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from stagepost.engine.store import Cursor
+from stagepost.engine.batch import Cursor
 from stagepost.engine.transports import Received
 from stagepost.engine.transports.kafka_client import (
     Consumer,

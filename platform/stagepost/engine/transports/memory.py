@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from stagepost.engine.store import Cursor, Envelope
+from stagepost.engine.batch import Cursor
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports import Received, StreamId
 from stagepost.errors import ForeignMessage, TransportUnavailable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stagepost.engine.store import Envelope
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports.cloudevents import Binding
 
 _BINDING = Binding("ce-", encoded=True)

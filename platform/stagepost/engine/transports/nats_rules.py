@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 from stagepost.engine.links import Links, routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.transport_names import NATS
-from stagepost.engine.transports.nats import ask
+from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_envelope import words_of
 from stagepost.errors import TransportUnavailable
 from stagepost.messages import Command, Message, message_type

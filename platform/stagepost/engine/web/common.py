@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
-from stagepost.engine.store import LEASE, DeadLetter, JournalEntry, Leadership, Store
+from stagepost.engine.batch import LEASE
+from stagepost.engine.store import DeadLetter, JournalEntry, Leadership, Store
 from stagepost.engine.web.paging import Limit, Page, Position, page_of
 from stagepost.engine.web.problems import (
     PROBLEM_JSON,

@@ -1,0 +1,195 @@
+"""Reading from NATS: a durable pull consumer per source, asked ahead, nothing acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from stagepost.engine.batch import Cursor
+from stagepost.engine.transports import Received
+from stagepost.engine.transports.nats_api import ask, stored_message, stream_id_of
+from stagepost.engine.transports.nats_envelope import read_envelope
+from stagepost.errors import ForeignMessage, TransportUnavailable
+
+PREFETCH = 512
+"""Messages of one source that are asked for ahead of being taken."""
+PULL_SECONDS = 5
+"""How long the broker keeps a request for messages open; then we look whether all is well."""
+
+log = structlog.get_logger(__name__)
+
+
+class NatsSubscription:
+    """The reader of several streams: pulls ahead a bounded number of messages of each."""
+
+    def __init__(
+        self, client: Client, reader: str, wake: Callable[[], None], lost: asyncio.Event
+    ) -> None:
+        self._client = client
+        self._reader = reader
+        self._wake = wake
+        self._lost = lost
+        self._pulls: list[_Pull] = []
+
+    async def open(self, source: str, cursor: Cursor | None) -> None:
+        """Begin to read one stream after a cursor."""
+        first = await self._first(source, cursor)
+        answer = await ask(self._client, f"CONSUMER.RESET.{source}.{self._reader}", {"seq": first})
+        pull = _Pull(
+            self._client,
+            source,
+            self._reader,
+            pending=answer["num_pending"],
+            wake=self._wake,
+            lost=self._lost,
+        )
+        self._pulls.append(pull)
+        await pull.start()
+
+    async def _first(self, source: str, cursor: Cursor | None) -> int:
+        """Where to begin: behind the hint, where the broker still has our last message there."""
+        if cursor is None or cursor.hint == 0:
+            return 1
+        try:
+            message = await stored_message(self._client, source, cursor.hint)
+            known = stream_id_of(message, source)[:2] == (cursor.id.incarnation, cursor.at)
+        except (TransportUnavailable, ForeignMessage):
+            known = False
+        return cursor.hint + 1 if known else 1
+
+    def take(self, limit: int) -> list[Received]:
+        taken: list[Received] = []
+        for pull in self._pulls:
+            taken.extend(pull.take(limit - len(taken)))
+        self._pulls = [*self._pulls[1:], *self._pulls[:1]]  # each is first in its turn
+        return taken
+
+    async def behind(self) -> bool:
+        return any(pull.behind for pull in self._pulls)
+
+    async def close(self) -> None:
+        for pull in self._pulls:
+            await pull.stop()
+
+
+class _Pull:
+    """One stream: keeps requests for messages open, and notices when one is missing."""
+
+    def __init__(
+        self,
+        client: Client,
+        source: str,
+        reader: str,
+        *,
+        pending: int,
+        wake: Callable[[], None],
+        lost: asyncio.Event,
+    ) -> None:
+        self._client = client
+        self._source = source
+        self._reader = reader
+        self._pending = pending
+        self._wake = wake
+        self._lost = lost
+        self._arrived: deque[Msg] = deque()
+        self._asked = 0
+        self._taken = 0
+        self._sequence = 0
+        self._gap = False
+        self._task: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()
+
+    @property
+    def behind(self) -> bool:
+        return self._taken < self._pending
+
+    async def start(self) -> None:
+        inbox = self._client.new_inbox()
+        self._subscription = await self._client.subscribe(
+            inbox, cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        self._task = asyncio.create_task(self._ask_on(inbox))
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        try:
+            await self._subscription.unsubscribe()
+        except NatsError:
+            return  # the connection is gone, and the subscription with it
+
+    def take(self, limit: int) -> list[Received]:
+        taken: list[Received] = []
+        while self._arrived and len(taken) < limit:
+            self._taken += 1
+            if (received := _received(self._arrived.popleft())) is not None:
+                taken.append(received)
+            self._room.set()
+        return taken
+
+    async def _receive(self, message: Msg) -> None:
+        if not message.reply.startswith("$JS.ACK."):
+            self._asked = 0  # a status: the request has ended
+            self._room.set()
+            return
+        if self._gap:
+            return
+        sequence = int(message.reply.split(".")[-3])
+        if sequence != self._sequence + 1:
+            # Nothing behind the gap may be taken: the cursor would move past what is missing.
+            log.warning(
+                "delivery skipped", source=self._source, expected=self._sequence + 1, got=sequence
+            )
+            self._gap = True
+            self._lost.set()
+            return
+        self._sequence = sequence
+        self._asked = max(0, self._asked - 1)
+        self._arrived.append(message)
+        self._wake()
+
+    async def _ask_on(self, inbox: str) -> None:
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._source}.{self._reader}"
+        while True:
+            self._room.clear()
+            room = PREFETCH - self._asked - len(self._arrived)
+            if room >= PREFETCH // 2:
+                self._asked += room
+                body = json.dumps({"batch": room, "expires": PULL_SECONDS * 1_000_000_000})
+                await self._client.publish(subject, body.encode(), reply=inbox)
+            try:
+                async with asyncio.timeout(PULL_SECONDS + 2):
+                    await self._room.wait()
+            except TimeoutError:
+                self._asked = 0  # the broker has forgotten us: ask again
+            if self._asked == 0:
+                await self._look()
+
+    async def _look(self) -> None:
+        """Make sure that nobody else was given what is ours: an instance that was paused."""
+        before = self._sequence
+        try:
+            info = await ask(self._client, f"CONSUMER.INFO.{self._source}.{self._reader}")
+        except TransportUnavailable as error:
+            log.warning("consumer not seen", source=self._source, reason=str(error))
+            self._lost.set()
+            return
+        if info["delivered"]["consumer_seq"] > before and self._sequence == before:
+            log.warning("somebody else was given our messages", source=self._source)
+            self._lost.set()
+
+
+def _received(message: Msg) -> Received | None:
+    try:
+        envelope = read_envelope(message.subject, message.headers or {}, message.data)
+    except (KeyError, ValueError, IndexError) as error:
+        log.warning("not one of our messages", subject=message.subject, reason=repr(error))
+        return None
+    return Received(envelope, int(message.reply.split(".")[-4]))
