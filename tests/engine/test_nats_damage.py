@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import nats
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
 
-from stagepost.engine.transports import StreamId
+import nats
+import pytest
+
+from stagepost.engine.transports import StreamId, nats_reader
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_rules import ADMIN
@@ -36,4 +41,34 @@ async def test_the_tail_is_the_last_message_that_is_still_there(nats_server: Nat
     assert [received.message for received in got] == [one, later]
     await subscription.close()
     for connection in (admin, writer, reader):
+        await connection.close()
+
+
+async def test_what_was_counted_and_does_not_come_holds_nobody_up(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask_and_count_more(client: Any, call: str, body: object = None) -> dict[str, Any]:
+        answer = await ask(client, call, body)
+        if call.startswith("CONSUMER.RESET.inventory"):
+            answer["num_pending"] += 1  # it is taken out of the stream before it is delivered
+        return answer
+
+    monkeypatch.setattr(nats_reader, "PULL_SECONDS", 1)
+    monkeypatch.setattr(nats_reader, "ask", ask_and_count_more)
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    sent = [message(n, time=datetime(2026, 1, 1, tzinfo=UTC)) for n in (1, 2)]
+    await publisher.publish(sent)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    types = {"inventory": ["inventory.StockReserved"], SOURCE: [sent[0].type]}
+
+    woken = asyncio.Event()
+    subscription = await reader.subscribe(READER, types, [], woken.set)
+
+    assert [r.message for r in await take(subscription, woken, 2)] == sent
+    assert not await subscription.behind()
+    await subscription.close()
+    for connection in (writer, reader):
         await connection.close()

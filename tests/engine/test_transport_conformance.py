@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any, cast
 
@@ -39,6 +40,7 @@ TYPES = ("payments.PaymentReceived", "payments.PaymentDeclined")
 
 
 PUBLISH, HINT = "publish: a source's outbox is its feed", "take a hint"
+BY_TIME = "read a backlog of several sources in the order of time"
 WITH_WORDS = ["memory", "nats"]
 """On these the instances of a service can tell each other something."""
 STRICT = ["memory", "nats"]
@@ -53,16 +55,27 @@ CANNOT = {
         "select by type or recipient",
         "notice, while connected, that the cluster lost",
         "name its writers",
+        BY_TIME,
     ],
-    feed_transport: [PUBLISH, HINT, "push", "carry commands", "tell the instances", "set back"],
+    feed_transport: [
+        PUBLISH,
+        HINT,
+        BY_TIME,
+        "push",
+        "carry commands",
+        "tell the instances",
+        "set back",
+    ],
 }
 LEFT_OUT = {
+    "kafka": {"test_a_backlog_of_several_sources_is_read_in_the_order_of_time": BY_TIME},
     "feed": {
+        "test_a_backlog_of_several_sources_is_read_in_the_order_of_time": BY_TIME,
         "test_the_tail_says_what_arrived_last": PUBLISH,
         "test_the_end_of_a_stream_is_what_it_has_behind_a_position": PUBLISH,
         "test_a_connection_that_is_lost_says_so_and_serves_again": PUBLISH,
         "test_a_cursor_whose_hint_is_wrong_reads_from_the_beginning": HINT,
-    }
+    },
 }
 """What a transport is not asked for, by test, and what it says itself why."""
 
@@ -132,19 +145,27 @@ def kafka(mock: KafkaMock, name: str) -> KafkaTransport:
     return KafkaTransport(lambda: {**mock.properties, "fetch.wait.max.ms": 10}, name)
 
 
-def message(position: int, *, type_: str = TYPES[0], incarnation: int = 1) -> Envelope:
+def message(
+    position: int,
+    *,
+    type_: str = TYPES[0],
+    incarnation: int = 1,
+    source: str = SOURCE,
+    time: datetime | None = None,
+) -> Envelope:
     return Envelope(
         id=uuid.uuid4(),
         type=type_,
         version=1,
         kind="event",
-        source=SOURCE,
+        source=source,
         key=f"order-{position % 3}",
         correlation=uuid.uuid4(),
         causation=uuid.uuid4(),
         body=b'{"n":%d}' % position,
         incarnation=incarnation,
         position=position,
+        time=time,
     )
 
 
@@ -208,6 +229,33 @@ async def test_a_reader_is_woken_by_what_comes_later(broker: Broker) -> None:
     await publisher.publish([message(1)])
 
     assert [r.message.position for r in await take(subscription, woken, 1)] == [1]
+    await subscription.close()
+
+
+async def test_a_backlog_of_several_sources_is_read_in_the_order_of_time(broker: Broker) -> None:
+    """So who has forgotten what it decided, decides the same: no answer before its question."""
+    types = {SOURCE: TYPES, "inventory": ("inventory.StockReserved",)}
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    sent = {
+        source: [
+            message(n, source=source, type_=types[source][0], time=began + timedelta(seconds=n))
+            for n in range(first, 1200, 2)
+        ]
+        for first, source in enumerate(types, 1)
+    }
+    for source, messages in sent.items():
+        publisher = await (await broker.connect(source)).publisher(source)
+        await publisher.tail()
+        for n in range(0, len(messages), 200):
+            await publisher.publish(messages[n : n + 200])
+
+    woken = asyncio.Event()
+    transport = await broker.connect(READER)
+    subscription = await transport.subscribe(READER, types, [], woken.set)
+    got = await take(subscription, woken, 1199)
+
+    assert [received.message.position for received in got] == [*range(1, 1200)]
+    assert not await subscription.behind()
     await subscription.close()
 
 

@@ -13,7 +13,7 @@ from stagepost.engine.envelope import Envelope
 from stagepost.engine.recipients_memory import MemoryRecipients
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
-from stagepost.engine.transports import Received, StreamId
+from stagepost.engine.transports import Received, StreamId, sent_at
 from stagepost.engine.transports.memory import (
     MemoryPublisher,
     MemorySubscription,
@@ -231,15 +231,19 @@ class FaultySubscription:
             return []
         for received in self.inner.take(limit):
             self._arrive(received)
-        now = self._io.loop.time()
-        ready = [s for s, queue in self._queues.items() if queue and self._held.get(s, 0) <= now]
         taken: list[Received] = []
-        while ready and len(taken) < limit:
-            source = self._random.choice(ready)
+        while len(taken) < limit and (source := self._next()):
             taken.append(self._queues[source].popleft())
-            if not self._queues[source]:
-                ready.remove(source)
         return taken
+
+    def _next(self) -> str | None:
+        """Return whose turn it is: in a backlog the oldest comes first, then they are mixed."""
+        waiting = [source for source, queue in self._queues.items() if queue]
+        if waiting and self.holds_old():
+            waiting = [min(waiting, key=lambda source: sent_at(self._queues[source][0].message))]
+        now = self._io.loop.time()
+        ready = [source for source in waiting if self._held.get(source, 0) <= now]
+        return self._random.choice(ready) if ready else None
 
     def _arrive(self, received: Received) -> None:
         source = received.message.source

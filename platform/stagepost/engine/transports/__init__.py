@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 from uuid import UUID
 
@@ -34,6 +35,14 @@ class Received:
 
     message: Envelope
     hint: int
+
+
+def sent_at(message: Envelope) -> datetime:
+    """Return when a message was sent, by its source's clock: a backlog is read in that order."""
+    return message.time or _LONG_AGO
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Publisher(Protocol):
@@ -71,7 +80,12 @@ class Publisher(Protocol):
 
 
 class Subscription(Protocol):
-    """The consumer's side: what the sources of interest say, each in its order."""
+    """The consumer's side: what the sources of interest say, each in its order.
+
+    What stood there at connect comes in the order in which it was sent, as nearly as clocks agree.
+    Where a database was set back, an answer must not come before what led to its question, else
+    it is taken for an answer to nothing, and what was decided is decided otherwise.
+    """
 
     def take(self, limit: int) -> list[Received]:
         """Return what has arrived, at once; an empty list where nothing has."""

@@ -6,6 +6,7 @@ What it cannot do:
 - push: the reader asks, and is answered as soon as there is something;
 - carry commands, or events that only some may read: whoever asks is told all of them;
 - send only what is of interest: the reader drops the rest;
+- read a backlog of several sources in the order of time: each is asked for itself;
 - take a hint: where a cursor stands is all that it goes by;
 - speak for a source that is gone: what it said waits until it is back;
 - keep more than its source does: who comes for what was pruned unread is told so, and stays;

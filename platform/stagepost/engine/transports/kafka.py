@@ -18,6 +18,7 @@ What it cannot do:
 - notice, while connected, that the cluster lost what it had confirmed: that is found with the
   next publication, or on the next connection.
 - name its writers: who may write to which topic is for the cluster's own access rules.
+- read a backlog of several sources in the order of time: it comes as the brokers send it.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from stagepost.engine.batch import Cursor
 from stagepost.engine.envelope import Envelope
-from stagepost.engine.transports import Received, StreamId
+from stagepost.engine.transports import Received, StreamId, sent_at
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
 
@@ -142,14 +142,22 @@ class MemorySubscription:
 
     def take(self, limit: int) -> list[Received]:
         taken: list[Received] = []
-        for source, types in self._sources.items():
-            stream = self._broker.streams.get(source, ())
-            while self._broker.up and len(taken) < limit and self._next[source] < len(stream):
-                message = stream[self._next[source]]
-                self._next[source] += 1
-                if message.type in types and message.recipient in (None, self._reader):
-                    taken.append(Received(message, self._next[source]))
+        while self._broker.up and len(taken) < limit and (heads := self._heads()):
+            source = min(heads, key=lambda name: sent_at(heads[name]))
+            self._next[source] += 1
+            message = heads[source]
+            if message.type in self._sources[source] and message.recipient in (None, self._reader):
+                taken.append(Received(message, self._next[source]))
         return taken
+
+    def _heads(self) -> dict[str, Envelope]:
+        """Return the next message of each source that has one."""
+        streams = self._broker.streams
+        return {
+            source: streams[source][at]
+            for source, at in self._next.items()
+            if at < len(streams.get(source, ()))
+        }
 
     async def behind(self) -> bool:
         return any(self._next[source] < self._tails[source] for source in self._sources)

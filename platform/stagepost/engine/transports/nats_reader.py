@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
-from stagepost.engine.transports import Received
+from stagepost.engine.transports import Received, sent_at
 from stagepost.engine.transports.nats_api import ask, stored_message, stream_id_of
 from stagepost.engine.transports.nats_envelope import read_envelope
 from stagepost.errors import ForeignMessage, TransportUnavailable
@@ -22,6 +22,8 @@ PREFETCH = 512
 """Messages of one source that are asked for ahead of being taken."""
 PULL_SECONDS = 5
 """How long the broker keeps a request for messages open; then we look whether all is well."""
+NOTHING_MORE = "408"
+"""The status of a request that ended because there was nothing for it."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,14 +67,30 @@ class NatsSubscription:
         return cursor.hint + 1 if known else 1
 
     def take(self, limit: int) -> list[Received]:
-        taken: list[Received] = []
+        taken = self._take_backlog(limit)
+        if self._is_behind():
+            return taken
         for pull in self._pulls:
             taken.extend(pull.take(limit - len(taken)))
         self._pulls = [*self._pulls[1:], *self._pulls[:1]]  # each is first in its turn
         return taken
 
-    async def behind(self) -> bool:
+    def _take_backlog(self, limit: int) -> list[Received]:
+        """Take of what stood there at connect the oldest first, whoever sent it."""
+        taken: list[Received] = []
+        while len(taken) < limit and self._is_behind():
+            heads = {pull: head for pull in self._pulls if (head := pull.head) is not None}
+            if any(pull.behind and pull not in heads for pull in self._pulls):
+                break  # what is still to come may be older
+            oldest = min(heads, key=lambda pull: sent_at(heads[pull].message))
+            taken += oldest.take(1)
+        return taken
+
+    def _is_behind(self) -> bool:
         return any(pull.behind for pull in self._pulls)
+
+    async def behind(self) -> bool:
+        return self._is_behind()
 
     async def close(self) -> None:
         for pull in self._pulls:
@@ -99,6 +117,7 @@ class _Pull:
         self._wake = wake
         self._lost = lost
         self._arrived: deque[Msg] = deque()
+        self._head: Received | None = None
         self._asked = 0
         self._taken = 0
         self._sequence = 0
@@ -125,18 +144,31 @@ class _Pull:
         except NatsError:
             return  # the connection is gone, and the subscription with it
 
+    @property
+    def head(self) -> Received | None:
+        """The next message of ours, where it has arrived."""
+        while self._head is None and self._arrived:
+            self._head = _received(self._arrived.popleft())
+            self._taken += self._head is None
+            self._room.set()
+        return self._head
+
     def take(self, limit: int) -> list[Received]:
         taken: list[Received] = []
-        while self._arrived and len(taken) < limit:
+        while len(taken) < limit and (head := self.head) is not None:
+            taken.append(head)
+            self._head = None
             self._taken += 1
-            if (received := _received(self._arrived.popleft())) is not None:
-                taken.append(received)
-            self._room.set()
         return taken
 
     async def _receive(self, message: Msg) -> None:
         if not message.reply.startswith("$JS.ACK."):
             self._asked = 0  # a status: the request has ended
+            if (message.headers or {}).get("Status") == NOTHING_MORE:
+                # What was counted at connect and does not come was taken out of the stream since.
+                here = len(self._arrived) + (self._head is not None)
+                self._pending = min(self._pending, self._taken + here)
+                self._wake()
             self._room.set()
             return
         if self._gap:
