@@ -12,9 +12,12 @@ import pytest
 from stagepost.engine.stack.kafka_mock import KafkaMock
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.transports import kafka_reader
+from stagepost.engine.transports.kafka import KafkaTransport
 from tests.conftest import Database, NewDatabase
+from tests.engine.kafkas import Connect
 from tests.engine.nats_server import NatsServer
 from tests.engine.stores import SERVICE, MemoryWorld, PostgresWorld, World
+from tests.engine.transports import kafka
 
 
 @pytest.fixture
@@ -63,3 +66,17 @@ def kafka_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaMock]:
     with KafkaMock() as mock:
         mock.create("payments")
         yield mock
+
+
+@pytest.fixture
+async def connect(kafka_mock: KafkaMock) -> AsyncIterator[Connect]:
+    """Connections to the cluster, which are closed behind the test."""
+    opened: list[KafkaTransport] = []
+
+    def open_one(name: str) -> KafkaTransport:
+        opened.append(kafka(kafka_mock, name))
+        return opened[-1]
+
+    yield open_one
+    for transport in opened:
+        await transport.close()

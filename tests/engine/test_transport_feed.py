@@ -20,7 +20,7 @@ from stagepost.engine.transports.http_envelope import BATCH, write_batch
 from stagepost.errors import BadSettings
 from tests.engine.feeds import Source, serving
 from tests.engine.stores import SERVICE, World, begin_anew, told
-from tests.engine.test_transport_conformance import READER, SOURCE, TYPES, message, take
+from tests.engine.transports import READER, SOURCE, TYPES, message, take
 
 assert SOURCE == SERVICE
 
