@@ -1,4 +1,4 @@
-"""The worlds in which stores are tested: one in memory, one in PostgreSQL."""
+"""What tests of the engine run in: stores in memory and in PostgreSQL, brokers, readers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import cast
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
+from stagepost.engine import answers
 from stagepost.engine.stack.kafka_mock import KafkaMock
 from stagepost.engine.store_postgres import PostgresStore
-from stagepost.engine.transports import kafka_reader
+from stagepost.engine.transports import feed, kafka_reader
+from stagepost.engine.transports.feed import FeedTransport
+from stagepost.engine.transports.kafka import KafkaTransport
 from tests.conftest import Database, NewDatabase
+from tests.engine.feeds import Reader, ReaderOf
+from tests.engine.kafkas import Connect
 from tests.engine.nats_server import NatsServer
+from tests.engine.posting import CountingWorld
 from tests.engine.stores import SERVICE, MemoryWorld, PostgresWorld, World
+from tests.engine.transports import SOURCE, kafka
 
 
 @pytest.fixture
@@ -63,3 +71,59 @@ def kafka_mock(monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaMock]:
     with KafkaMock() as mock:
         mock.create("payments")
         yield mock
+
+
+@pytest.fixture
+async def connect(kafka_mock: KafkaMock) -> AsyncIterator[Connect]:
+    """Connections to the cluster, which are closed behind the test."""
+    opened: list[KafkaTransport] = []
+
+    def open_one(name: str) -> KafkaTransport:
+        opened.append(kafka(kafka_mock, name))
+        return opened[-1]
+
+    yield open_one
+    for transport in opened:
+        await transport.close()
+
+
+@pytest.fixture
+async def reader_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReaderOf]:
+    """Readers of the feed at a URL; they do not pause for long."""
+    monkeypatch.setattr(feed, "FIRST_PAUSE", 0.02)
+    monkeypatch.setattr(feed, "LAST_PAUSE", 0.1)
+    readers: list[Reader] = []
+    with capture_logs() as logs:
+
+        async def make(url: str) -> Reader:
+            readers.append(Reader(FeedTransport({SOURCE: url}), logs))
+            return readers[-1]
+
+        yield make
+        for reader in readers:
+            if reader.subscription is not None:
+                await reader.subscription.close()
+            await reader.transport.close()
+
+
+@pytest.fixture
+def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for an answer to a command over HTTP hears soon that there is none yet."""
+    monkeypatch.setattr("stagepost.engine.redriver.LOOK_AGAIN", 0.01)
+    monkeypatch.setattr(answers, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(answers, "LOOK_SECONDS", 0.02)
+
+
+@pytest.fixture
+def counting_in_memory() -> CountingWorld:
+    return CountingWorld()
+
+
+@pytest.fixture
+async def counting_in_postgres(
+    postgres_world: PostgresWorld, store_database: Database
+) -> AsyncIterator[CountingWorld]:
+    world = CountingWorld()
+    world.store = await PostgresStore.connect(store_database.service, "counter")
+    yield world
+    await world.store.close()

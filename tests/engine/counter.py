@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -309,3 +309,19 @@ async def until_awaited(ask: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(5):
         while not await ask():
             await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def at_work(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def heard(**known: Any) -> Envelope:
+    """A message that causes something."""
+    cause = Envelope(uuid4(), "x.Y", 1, "request", "counter", "a", uuid4(), None, b"{}")
+    return replace(cause, **known)

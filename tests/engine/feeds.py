@@ -1,10 +1,10 @@
-"""A service whose feed is served on a real socket, and can be gone for a while."""
+"""A service whose feed is served on a real socket, and can be gone for a while; its readers."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +12,7 @@ from typing import Any, cast
 import httpx
 from prometheus_client import CollectorRegistry
 
-from stagepost.engine.batch import Batch, Commit, Outgoing
+from stagepost.engine.batch import Batch, Commit, Cursor, CursorId, Outgoing
 from stagepost.engine.desk import Desk
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.ids import SeededIds
@@ -20,9 +20,11 @@ from stagepost.engine.items import Signals
 from stagepost.engine.store import Store
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.transports import StreamId
+from stagepost.engine.transports.feed import FeedSubscription, FeedTransport
 from stagepost.engine.web import Server, http_server, make_app
 from tests.engine.shop import SHOP
 from tests.engine.stores import heard
+from tests.engine.transports import READER, SOURCE, TYPES, take
 
 
 class Source:
@@ -111,3 +113,53 @@ async def serving(store: Store) -> AsyncIterator[Source]:
 async def client_of(source: Source, **known: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=source.url, timeout=40, verify=False, **known) as client:
         yield client
+
+
+class Reader:
+    """A transport, one subscription on it, and what it has logged."""
+
+    def __init__(self, transport: FeedTransport, logs: list[Any]) -> None:
+        self.transport = transport
+        self.logs = logs
+        self.woken = asyncio.Event()
+        self.subscription: FeedSubscription | None = None
+
+    async def read(self, after: Cursor | None = None, types: tuple[str, ...] = TYPES) -> None:
+        """Subscribe, and again from another place."""
+        if self.subscription is not None:
+            await self.subscription.close()
+        cursors = [after] if after else []
+        self.subscription = await self.transport.subscribe(
+            READER, {SOURCE: types}, cursors, self.woken.set
+        )
+
+    async def take(self, number: int) -> list[Envelope]:
+        assert self.subscription is not None
+        return [got.message for got in await take(self.subscription, self.woken, number)]
+
+    def take_all(self) -> list[Envelope]:
+        assert self.subscription is not None
+        return [received.message for received in self.subscription.take(10_000)]
+
+    def said(self, event: str) -> list[str]:
+        """Return why, as often as it was logged."""
+        return [str(line.get("reason", "")) for line in self.logs if line["event"] == event]
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+    async def until_not_behind(self) -> None:
+        assert self.subscription is not None
+        async with asyncio.timeout(10):
+            while await self.subscription.behind():
+                await asyncio.sleep(0.01)
+
+
+ReaderOf = Callable[[str], Awaitable[Reader]]
+
+
+def behind(read: Envelope) -> Cursor:
+    place = CursorId("consumer", SOURCE, read.incarnation)
+    return Cursor(place, read.position, read.position)

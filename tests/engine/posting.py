@@ -30,8 +30,17 @@ from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transport_names import HTTP, NATS
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.engine.web import http_server, make_app
-from stagepost.messages import encode
-from tests.engine.counter import COUNTER, Count, Counted, NotCounted, World
+from stagepost.messages import decode, encode
+from tests.engine.counter import (
+    COUNTER,
+    Announce,
+    Announced,
+    Count,
+    Counted,
+    NotCounted,
+    World,
+    grow,
+)
 
 LONG = 30.0
 POSTED = Links(commands=HTTP)
@@ -92,6 +101,40 @@ async def _on_a_socket(instance: Instance, store: Store) -> AsyncIterator[str]:
         finally:
             server.end()
             await serving
+
+
+# An answer that takes its time: the outside world is asked first.
+
+
+def later(command: Count, load: Load) -> Decision:
+    """Answer only once the outside world has: `Announced` comes back, and then we tell."""
+    counter = grow(command.name, command.by, load)
+    return Decision((counter,), (Announce(name=command.name, total=counter.total),))
+
+
+def told(answer: Announced, load: Load) -> Decision:
+    name = answer.call.name
+    return Decision(
+        sends=(Counted(caller="client", reference=name, name=name, total=answer.call.total),)
+    )
+
+
+PATIENT = replace(COUNTER, handlers={**COUNTER.handlers, Count: later, Announced: told})
+
+
+def total_of(answer: Envelope | None) -> int:
+    assert answer is not None
+    message = decode(answer.type, answer.version, answer.body)
+    assert isinstance(message, Counted)
+    return message.total
+
+
+async def asked_until_known(served: Served, command: Envelope) -> Envelope:
+    """Bring a command again and again, as its sender does."""
+    async with asyncio.timeout(LONG):
+        while (answer := await served.recipients.ask(command)) is None:
+            pass
+        return answer
 
 
 # The other side: a service whose commands go over HTTP.

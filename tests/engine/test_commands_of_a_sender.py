@@ -11,10 +11,8 @@ import pytest
 
 from stagepost import Decision, Load
 from stagepost.engine import caller
-from stagepost.engine.batch import Appended, Batch, Retry
+from stagepost.engine.batch import Appended, Batch
 from stagepost.engine.envelope import Envelope
-from stagepost.engine.recipients import NoRecipients
-from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import CallFailed, StoreUnavailable
@@ -38,14 +36,7 @@ from tests.engine.posting import (
     answer_to,
 )
 from tests.engine.stores import (
-    DUPLICATE,
-    KEPT,
     PostgresWorld,
-    World,
-    append,
-    called,
-    heard,
-    writes,
 )
 
 GONE = CallFailed("nobody there")
@@ -190,25 +181,6 @@ async def test_a_recipient_that_is_gone_is_tried_again_with_growing_pauses_and_o
     assert ("a", "counter.Counted") in await world.heard()
 
 
-async def test_nobody_listening_is_a_recipient_that_is_gone(unused_tcp_port: int) -> None:
-    recipients = HttpRecipients({"counter": f"http://127.0.0.1:{unused_tcp_port}"}, LONG)
-    with pytest.raises(CallFailed, match=r"counter\.Count to counter got no answer"):
-        await recipients.ask(CountingWorld().next_command("a", 1))
-    await recipients.close()
-
-
-async def test_a_recipient_that_nobody_located_is_named_with_the_setting() -> None:
-    recipients = HttpRecipients({}, LONG)
-    with pytest.raises(CallFailed, match="where counter is: add it to STAGEPOST_SERVICES"):
-        await recipients.ask(CountingWorld().next_command("a", 1))
-    await recipients.close()
-
-
-async def test_where_no_command_goes_over_http_one_of_former_links_waits() -> None:
-    with pytest.raises(CallFailed, match=r"counter\.Count was to go over HTTP"):
-        await NoRecipients().ask(CountingWorld().next_command("a", 1))
-
-
 @pytest.mark.parametrize("attempt", [0, 5, 2_000, 10**6])
 def test_what_is_tried_for_weeks_is_tried_again_at_most_so_late(attempt: int) -> None:
     call: Any = type("Call", (), {"attempt": attempt})
@@ -326,46 +298,6 @@ async def test_two_commands_with_one_answer_are_both_done_and_it_is_handled_once
         await ask(client, "a", 1, 1)
         await all_answered(world)
     assert await world.heard() == [("a", "counter.Counted")]
-
-
-async def test_in_the_store_a_duplicate_answer_ends_its_call_too(
-    request: pytest.FixtureRequest, world_of_stores: World
-) -> None:
-    store = world_of_stores.store
-    await append(store, writes("x", 1, sends=[called("a"), called("b")]))
-    calls, _ = await store.due_calls(10, ())
-    answer = heard("a", name="the answer")
-    kept = await append(
-        store,
-        writes("y", 1, cause=answer, call=calls[0].position),
-        writes("y", 2, cause=answer, call=calls[1].position),
-    )
-    assert list(kept.outcomes) == [KEPT, DUPLICATE]
-    assert await store.due_calls(10, ()) == ([], None)
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def world_of_stores(request: pytest.FixtureRequest) -> World:
-    found: World = request.getfixturevalue(f"{request.param}_world")
-    return found
-
-
-async def test_in_the_store_a_delivered_call_leaves_its_lane(world_of_stores: World) -> None:
-    store = world_of_stores.store
-    await append(store, writes("x", 1, sends=[called("a"), called("a")]))
-    (first,), _ = await store.due_calls(10, ())
-    await store.append(Batch(retries=[Retry(first.position, 60)]))
-    assert (await store.due_calls(10, ()))[0] == []
-
-    await store.append(Batch(retries=[Retry(first.position, 60, delivered=True)]))
-    (second,), _ = await store.due_calls(10, ())
-    assert second.position > first.position
-    await world_of_stores.later(61)
-    again, _ = await store.due_calls(10, ())
-    assert [call.position for call in again] in (
-        [first.position, second.position],
-        [second.position, first.position],
-    )
 
 
 async def test_what_was_answered_and_not_stored_is_asked_again_and_changes_nothing(

@@ -315,41 +315,8 @@ async def test_what_waits_for_its_aggregate_is_stored_behind_what_went_ahead_of_
     assert store.not_kept == []
 
 
-def count_once(request: CountNow, load: Load) -> Decision:
-    """Count, unless that was done: the same again is granted, and changes nothing."""
-    counter = load.one(Counter, Counter.stream(request.name))
-    if counter is not None:
-        return Decision(answer=Total(total=counter.total))
-    return Decision((grow(request.name, request.by, load),), answer=Total(total=request.by))
-
-
-class Still(Watched):
-    """A store whose server stands still until it may go on."""
-
-    def __init__(self, service: str) -> None:
-        super().__init__(service)
-        self.may_go_on = asyncio.Event()
-
-    async def append(self, batch: Batch) -> Appended:
-        await self.may_go_on.wait()
-        return await super().append(batch)
-
-
-async def test_who_asks_for_the_same_is_told_so_only_once_it_is_stored() -> None:
-    world = World(replace(COUNTER, handlers={CountNow: count_once}))
-    world.store = store = Still("counter")
-    async with world.running() as counter:
-        asked = [
-            asyncio.create_task(counter.desk.request(CountNow(name="a", by=1))) for _ in range(3)
-        ]
-        done, _ = await asyncio.wait(asked, timeout=0.2)
-        assert done == set()
-        store.may_go_on.set()
-        assert [answer.total for answer in await asyncio.gather(*asked)] == [1, 1, 1]
-
-
 async def test_all_who_ask_for_the_same_at_once_are_granted_it_once() -> None:
-    world = World(replace(COUNTER, handlers={CountNow: count_once}))
+    world = World(replace(COUNTER, handlers={CountNow: take_once}))
     async with world.running() as counter:
         asked = (counter.desk.request(CountNow(name="a", by=1)) for _ in range(5))
         assert {answer.total for answer in await asyncio.gather(*asked)} == {1}

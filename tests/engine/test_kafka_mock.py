@@ -19,7 +19,7 @@ from stagepost.engine.transports import StreamId
 from stagepost.engine.transports.kafka import KafkaTransport
 from stagepost.engine.transports.kafka_client import read_properties
 from stagepost.errors import NotInstalled, StackError, TransportError, TransportUnavailable
-from tests.engine.test_transport_conformance import (
+from tests.engine.transports import (
     READER,
     SOURCE,
     kafka,

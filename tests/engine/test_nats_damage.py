@@ -14,7 +14,7 @@ from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_rules import ADMIN
 from tests.engine.nats_server import NatsServer
-from tests.engine.test_transport_conformance import READER, SOURCE, message, subscribe, take
+from tests.engine.transports import READER, SOURCE, message, subscribe, take
 
 
 async def test_the_tail_is_the_last_message_that_is_still_there(nats_server: NatsServer) -> None:

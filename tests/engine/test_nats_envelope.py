@@ -15,7 +15,7 @@ from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITIO
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_envelope import headers_of, read_envelope, subject_of
 from tests.engine.nats_server import NatsServer
-from tests.engine.test_transport_conformance import READER, SOURCE, message, subscribe, take
+from tests.engine.transports import READER, SOURCE, message, subscribe, take
 
 ASKED = Envelope(
     id=uuid4(),

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from stagepost.engine.envelope import Envelope
-from stagepost.engine.recipients import Recipients
+from stagepost.engine.recipients import NoRecipients, Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.recipients_memory import MemoryRecipients, Taker
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
@@ -212,3 +212,25 @@ async def test_over_http_whatever_is_no_answer_has_failed_and_says_why(
         with pytest.raises(CallFailed, match=said):
             await recipients.ask(command())
         await recipients.close()
+
+
+# In their own way.
+
+
+async def test_nobody_listening_is_a_recipient_that_is_gone(unused_tcp_port: int) -> None:
+    recipients = HttpRecipients({"counter": f"http://127.0.0.1:{unused_tcp_port}"}, LONG)
+    with pytest.raises(CallFailed, match=r"counter\.Count to counter got no answer"):
+        await recipients.ask(command())
+    await recipients.close()
+
+
+async def test_a_recipient_that_nobody_located_is_named_with_the_setting() -> None:
+    recipients = HttpRecipients({}, LONG)
+    with pytest.raises(CallFailed, match="where counter is: add it to STAGEPOST_SERVICES"):
+        await recipients.ask(command())
+    await recipients.close()
+
+
+async def test_where_no_command_goes_over_http_one_of_former_links_waits() -> None:
+    with pytest.raises(CallFailed, match=r"counter\.Count was to go over HTTP"):
+        await NoRecipients().ask(command())

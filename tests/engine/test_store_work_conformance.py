@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stagepost.engine.batch import Commit, Outgoing, Retry
+from stagepost.engine.batch import Batch, Commit, Outgoing, Retry
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.store import PendingCall
 from tests.engine.stores import (
@@ -176,6 +176,38 @@ async def test_a_call_that_is_sent_after_a_superseding_one_stands(world: World) 
     assert first.message.id == refund.id
     await append(world.store, Commit(heard("k"), call=first.position))
     assert ids([call.message for call in await due(world)]) == [charge.id]
+
+
+async def test_a_duplicate_answer_ends_its_call_too(world: World) -> None:
+    store = world.store
+    await append(store, writes("x", 1, sends=[called("a"), called("b")]))
+    calls, _ = await store.due_calls(10, ())
+    answer = heard("a", name="the answer")
+    kept = await append(
+        store,
+        writes("y", 1, cause=answer, call=calls[0].position),
+        writes("y", 2, cause=answer, call=calls[1].position),
+    )
+    assert list(kept.outcomes) == [KEPT, DUPLICATE]
+    assert await store.due_calls(10, ()) == ([], None)
+
+
+async def test_a_delivered_call_leaves_its_lane(world: World) -> None:
+    store = world.store
+    await append(store, writes("x", 1, sends=[called("a"), called("a")]))
+    (first,), _ = await store.due_calls(10, ())
+    await store.append(Batch(retries=[Retry(first.position, 60)]))
+    assert (await store.due_calls(10, ()))[0] == []
+
+    await store.append(Batch(retries=[Retry(first.position, 60, delivered=True)]))
+    (second,), _ = await store.due_calls(10, ())
+    assert second.position > first.position
+    await world.later(61)
+    again, _ = await store.due_calls(10, ())
+    assert [call.position for call in again] in (
+        [first.position, second.position],
+        [second.position, first.position],
+    )
 
 
 # Timers

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
-import nats
 import pytest
 
 from stagepost.engine.batch import Cursor, CursorId
-from stagepost.engine.clock import ManualClock
 from stagepost.engine.decide import MAX_BODY
-from stagepost.engine.envelope import Envelope
-from stagepost.engine.stack.kafka_mock import KafkaMock
-from stagepost.engine.store_memory import MemoryStore
-from stagepost.engine.transports import Received, StreamId, Subscription, memory, nats_publisher
+from stagepost.engine.transports import StreamId, memory, nats_publisher
 from stagepost.engine.transports import feed as feed_transport
 from stagepost.engine.transports import kafka as kafka_transport
 from stagepost.engine.transports import nats as nats_transport
-from stagepost.engine.transports.feed import FeedTransport
-from stagepost.engine.transports.kafka import KafkaTransport
-from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
-from stagepost.engine.transports.nats import NatsTransport
-from stagepost.engine.transports.nats_api import ask
-from stagepost.engine.transports.nats_envelope import headers_of, subject_of
-from stagepost.engine.transports.nats_rules import ADMIN
 from stagepost.errors import ForeignMessage, TransportError
-from tests.engine.feeds import Teller, serving
-from tests.engine.nats_server import NatsServer
-
-SOURCE, READER = "payments", "fulfillment"
-TYPES = ("payments.PaymentReceived", "payments.PaymentDeclined")
-
+from tests.engine.brokers import Broker, broker_of
+from tests.engine.transports import READER, SOURCE, TYPES, message, subscribe, take
 
 PUBLISH, HINT = "publish: a source's outbox is its feed", "take a hint"
 BY_TIME = "read a backlog of several sources in the order of time"
@@ -79,8 +61,6 @@ LEFT_OUT = {
 }
 """What a transport is not asked for, by test, and what it says itself why."""
 
-Transport = MemoryTransport | NatsTransport | KafkaTransport
-
 
 @pytest.fixture(autouse=True)
 def what_is_asked_of_it(request: pytest.FixtureRequest) -> None:
@@ -90,104 +70,10 @@ def what_is_asked_of_it(request: pytest.FixtureRequest) -> None:
             pytest.skip(f"{transport} cannot {reason}")
 
 
-@dataclass
-class Broker:
-    """A broker under test: how to connect to it as a service, to stop it and to start it again."""
-
-    connect: Callable[[str], Awaitable[Transport]]
-    stop: Callable[[], None]
-    start: Callable[[], None]
-
-
 @pytest.fixture(params=["memory", "nats", "kafka", "feed"])
 async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
-    opened: list[Transport] = []
-
-    async def connect(transport: Transport) -> Transport:
-        opened.append(transport)
-        return transport
-
-    if request.param == "memory":
-        streams = MemoryBroker()
-        yield Broker(lambda _: connect(MemoryTransport(streams)), streams.stop, streams.start)
-    elif request.param == "nats":
-        server: NatsServer = request.getfixturevalue("nats_server")
-        await server.provision()
-        yield Broker(
-            lambda name: connect(NatsTransport(server.url(name), name)), server.kill, server.start
-        )
-    elif request.param == "feed":
-        async with fed(connect) as source:
-            yield source
-            while opened:
-                await opened.pop().close()
-    else:
-        mock: KafkaMock = request.getfixturevalue("kafka_mock")
-        yield Broker(lambda name: connect(kafka(mock, name)), mock.stop, mock.start)
-    for transport in opened:
-        await transport.close()
-
-
-@asynccontextmanager
-async def fed(connect: Callable[[Transport], Awaitable[Transport]]) -> AsyncIterator[Broker]:
-    """A source whose outbox is written as it is, served by the route that every service has."""
-    store = MemoryStore(SOURCE, ManualClock())
-    async with serving(store) as source:
-
-        def either(name: str) -> Awaitable[Transport]:
-            end = Teller(source, store) if name == SOURCE else FeedTransport({SOURCE: source.url})
-            return connect(cast("Transport", end))  # each is one half of one
-
-        yield Broker(either, lambda: None, lambda: None)
-
-
-def kafka(mock: KafkaMock, name: str) -> KafkaTransport:
-    return KafkaTransport(lambda: {**mock.properties, "fetch.wait.max.ms": 10}, name)
-
-
-def message(
-    position: int,
-    *,
-    type_: str = TYPES[0],
-    incarnation: int = 1,
-    source: str = SOURCE,
-    time: datetime | None = None,
-) -> Envelope:
-    return Envelope(
-        id=uuid.uuid4(),
-        type=type_,
-        version=1,
-        kind="event",
-        source=source,
-        key=f"order-{position % 3}",
-        correlation=uuid.uuid4(),
-        causation=uuid.uuid4(),
-        body=b'{"n":%d}' % position,
-        incarnation=incarnation,
-        position=position,
-        time=time,
-    )
-
-
-async def take(subscription: Subscription, woken: asyncio.Event, count: int) -> list[Received]:
-    """Wait until so many messages have come."""
-    taken: list[Received] = []
-    async with asyncio.timeout(10):
-        while len(taken) < count:
-            woken.clear()
-            taken += subscription.take(count - len(taken))
-            if len(taken) < count:
-                await woken.wait()
-    return taken
-
-
-async def subscribe(
-    transport: Transport, cursor: Cursor | None = None
-) -> tuple[Subscription, asyncio.Event]:
-    woken = asyncio.Event()
-    cursors = [cursor] if cursor else []
-    subscription = await transport.subscribe(READER, {SOURCE: TYPES}, cursors, woken.set)
-    return subscription, woken
+    async with broker_of(request.param, request) as broker:
+        yield broker
 
 
 @pytest.mark.parametrize("module", CANNOT, ids=lambda module: module.__name__)
@@ -370,29 +256,6 @@ async def test_what_a_foreign_writer_put_into_the_stream_is_not_taken_for_ours(
     assert await ours.tail() == StreamId(9, 2, foreign.id)
 
 
-async def test_a_copy_of_an_old_message_at_the_tail_keeps_nobody_from_publishing(
-    nats_server: NatsServer,
-) -> None:
-    await nats_server.provision()
-    transport = NatsTransport(nats_server.url(SOURCE), SOURCE)
-    publisher = await transport.publisher(SOURCE)
-    await publisher.tail()
-    sent = [message(n) for n in range(1, 7)]
-    await publisher.publish(sent[:4])
-    copy = headers_of(sent[0]) | {"Nats-Msg-Id": f"{SOURCE}:1:01"}
-    client = await transport._connected()
-    await client.request(subject_of(sent[0]), sent[0].body, headers=copy)
-
-    assert await publisher.tail() == StreamId(1, 1, sent[0].id)
-    await publisher.publish(sent[1:3])
-    await publisher.publish(sent[3:])
-
-    assert await publisher.tail() == StreamId(1, 6, sent[5].id)
-    info = await ask(client, f"STREAM.INFO.{SOURCE}")
-    assert info["state"]["messages"] == len(sent) + 1
-    await transport.close()
-
-
 async def test_a_reader_is_behind_until_it_has_taken_what_stood_there(
     broker: Broker,
 ) -> None:
@@ -465,61 +328,6 @@ async def test_a_connection_that_is_lost_says_so_and_serves_again(
                 await asyncio.sleep(0)
     assert transport.connected
     assert await publisher.tail() == StreamId(1, 3, three.id)
-
-
-async def test_a_reader_whose_deliveries_do_not_follow_on_each_other_begins_again(
-    nats_server: NatsServer,
-) -> None:
-    await nats_server.provision()
-    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
-    reader = NatsTransport(nats_server.url(READER), READER)
-    publisher = await writer.publisher(SOURCE)
-    await publisher.tail()
-    subscription, woken = await subscribe(reader)
-    await publisher.publish([message(1), message(2)])
-    await take(subscription, woken, 2)
-    assert not reader.lost.is_set()
-
-    admin = await nats.connect(nats_server.url(ADMIN))
-    await ask(admin, f"CONSUMER.RESET.{SOURCE}.{READER}", {"seq": 2})  # as another instance would
-    await publisher.publish([message(3)])
-
-    async with asyncio.timeout(10):
-        await reader.lost.wait()
-    await subscription.close()
-    for connection in (admin, writer, reader):
-        await connection.close()
-
-
-async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
-    nats_server: NatsServer,
-) -> None:
-    await nats_server.provision()
-    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
-    reader = NatsTransport(nats_server.url(READER), READER)
-    publisher = await writer.publisher(SOURCE)
-    await publisher.tail()
-    subscription, _ = await subscribe(reader)
-    prefix = f"_INBOX_{READER}".encode()
-    paused = await nats.connect(nats_server.url(READER), inbox_prefix=prefix)
-    inbox = paused.new_inbox()
-    given = await paused.subscribe(inbox)
-    asks = f"$JS.API.CONSUMER.MSG.NEXT.{SOURCE}.{READER}"
-    await paused.publish(asks, b'{"batch": 3}', reply=inbox)
-    await paused.flush()
-
-    await publisher.publish([message(position) for position in range(1, 11)])
-
-    async with asyncio.timeout(10):
-        await reader.lost.wait()
-        lost = int((await given.next_msg()).headers["Nats-Msg-Id"].rpartition(":")[2])
-    await asyncio.sleep(0.1)  # and the rest has come as well
-    taken = [received.message.position for received in subscription.take(100)]
-    assert taken == list(range(1, lost))
-    await subscription.close()
-    await paused.close()
-    for connection in (writer, reader):
-        await connection.close()
 
 
 # Words between the instances of a service.

@@ -1,0 +1,93 @@
+"""What NATS does in its own way: what lies at the tail, and who else is given our messages."""
+
+from __future__ import annotations
+
+import asyncio
+
+import nats
+
+from stagepost.engine.transports import StreamId
+from stagepost.engine.transports.nats import NatsTransport
+from stagepost.engine.transports.nats_api import ask
+from stagepost.engine.transports.nats_envelope import headers_of, subject_of
+from stagepost.engine.transports.nats_rules import ADMIN
+from tests.engine.nats_server import NatsServer
+from tests.engine.transports import READER, SOURCE, message, subscribe, take
+
+
+async def test_a_copy_of_an_old_message_at_the_tail_keeps_nobody_from_publishing(
+    nats_server: NatsServer,
+) -> None:
+    await nats_server.provision()
+    transport = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    publisher = await transport.publisher(SOURCE)
+    await publisher.tail()
+    sent = [message(n) for n in range(1, 7)]
+    await publisher.publish(sent[:4])
+    copy = headers_of(sent[0]) | {"Nats-Msg-Id": f"{SOURCE}:1:01"}
+    client = await transport._connected()
+    await client.request(subject_of(sent[0]), sent[0].body, headers=copy)
+
+    assert await publisher.tail() == StreamId(1, 1, sent[0].id)
+    await publisher.publish(sent[1:3])
+    await publisher.publish(sent[3:])
+
+    assert await publisher.tail() == StreamId(1, 6, sent[5].id)
+    info = await ask(client, f"STREAM.INFO.{SOURCE}")
+    assert info["state"]["messages"] == len(sent) + 1
+    await transport.close()
+
+
+async def test_a_reader_whose_deliveries_do_not_follow_on_each_other_begins_again(
+    nats_server: NatsServer,
+) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    subscription, woken = await subscribe(reader)
+    await publisher.publish([message(1), message(2)])
+    await take(subscription, woken, 2)
+    assert not reader.lost.is_set()
+
+    admin = await nats.connect(nats_server.url(ADMIN))
+    await ask(admin, f"CONSUMER.RESET.{SOURCE}.{READER}", {"seq": 2})  # as another instance would
+    await publisher.publish([message(3)])
+
+    async with asyncio.timeout(10):
+        await reader.lost.wait()
+    await subscription.close()
+    for connection in (admin, writer, reader):
+        await connection.close()
+
+
+async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
+    nats_server: NatsServer,
+) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    subscription, _ = await subscribe(reader)
+    prefix = f"_INBOX_{READER}".encode()
+    paused = await nats.connect(nats_server.url(READER), inbox_prefix=prefix)
+    inbox = paused.new_inbox()
+    given = await paused.subscribe(inbox)
+    asks = f"$JS.API.CONSUMER.MSG.NEXT.{SOURCE}.{READER}"
+    await paused.publish(asks, b'{"batch": 3}', reply=inbox)
+    await paused.flush()
+
+    await publisher.publish([message(position) for position in range(1, 11)])
+
+    async with asyncio.timeout(10):
+        await reader.lost.wait()
+        lost = int((await given.next_msg()).headers["Nats-Msg-Id"].rpartition(":")[2])
+    await asyncio.sleep(0.1)  # and the rest has come as well
+    taken = [received.message.position for received in subscription.take(100)]
+    assert taken == list(range(1, lost))
+    await subscription.close()
+    await paused.close()
+    for connection in (writer, reader):
+        await connection.close()
