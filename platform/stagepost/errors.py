@@ -115,10 +115,10 @@ class ForgedSource(BadMessage):
 
 
 class StrayCommand(BadMessage):
-    """A message came as a command, and is none, or another service's."""
+    """A message came as a command, and is none, or nobody's here."""
 
     def __init__(self, name: str, service: str) -> None:
-        super().__init__(f"{name} came as a command, and {service} owns no such command")
+        super().__init__(f"{name} came as a command, and {service} takes no such command")
 
 
 class TooLarge(BadMessage):

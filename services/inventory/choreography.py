@@ -30,7 +30,8 @@ def order_placed(event: ordering.OrderPlaced, load: Load) -> Decision:
     order = _heard_of(event, load)
     if order.lines:
         return Decision()
-    done = _fetch(event.order_id, event.lines, load) if order.is_paid else Decision()
+    is_wanted = order.is_paid and not order.is_cancelled
+    done = _fetch(event.order_id, event.lines, load) if is_wanted else Decision()
     order.place(lines=event.lines)
     return Decision((order, *done.changed), done.sends)
 
@@ -58,12 +59,16 @@ def cancellation_requested(event: ordering.OrderCancellationRequested, load: Loa
 
 
 def shipment_refused(event: shipping.ShipmentRefused, load: Load) -> Decision:
-    """Put the goods back."""
+    """Put the goods back; where our database was set back, remember to fetch none."""
     command = inventory.ReleaseStock(**ordering.of_order(event.order_id))
     reservation = load.one(Reservation, Reservation.stream(command.caller, command.reference))
-    if reservation is None or reservation.status is not Status.FETCHED:
+    if reservation is not None and reservation.status is Status.FETCHED:
+        return release_stock(command, load)
+    order = _heard_of(event, load)
+    if reservation is not None or order.is_cancelled:
         return Decision()
-    return release_stock(command, load)
+    order.cancel()
+    return Decision((order,))
 
 
 def _heard_of(event: Message, load: Load) -> HeardOrder:

@@ -17,7 +17,10 @@ from stagepost.messages import Message
 
 def order_placed(event: ordering.OrderPlaced, load: Load) -> Decision:
     """Have the provider charge what the order comes to."""
-    if _payment_for(event, load) is not None:
+    payment = _payment_for(event, load)
+    if payment is not None and payment.status is Status.BARRED:
+        return ask_back(payment, (0, event.amount))  # before our database was set back we took it
+    if payment is not None:
         return Decision()
     command = payments.RetrievePayment(
         **ordering.of_order(event.order_id),
@@ -37,11 +40,20 @@ def cancellation_requested(event: ordering.OrderCancellationRequested, load: Loa
 
 
 def refused(event: inventory.StockRejected | shipping.ShipmentRefused, load: Load) -> Decision:
-    """Give the money back: there are no goods for it."""
+    """Give the money back: there are no goods for it.
+
+    Others build on money that we do not know of only where our database was set back.
+    """
     payment = _payment_for(event, load)
-    if payment is None or payment.status is not Status.RECEIVED:
-        return Decision()
-    return ask_back(payment)
+    match payment:
+        case None:
+            return Decision((Payment.bar(**ordering.of_order(event.order_id)),))
+        case Payment(status=Status.REQUESTED):
+            return call_off(payment, event.reason)
+        case Payment(status=Status.RECEIVED):
+            return ask_back(payment, (payment.amount,))
+        case _:
+            return Decision()
 
 
 def _payment_for(event: Message, load: Load) -> Payment | None:

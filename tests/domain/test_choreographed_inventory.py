@@ -91,7 +91,15 @@ def test_goods_that_do_not_leave_come_back() -> None:
 
 def test_goods_come_back_once() -> None:
     given(HANDLERS, *SHELF, placed, paid, no_parcel).when(no_parcel).then_nothing()
-    given(HANDLERS, *SHELF, placed).when(no_parcel).then_nothing()
+
+
+def test_for_a_parcel_that_was_refused_nothing_is_fetched_any_more() -> None:
+    """It was fetched before: our database was set back, and does not know it."""
+    given(HANDLERS, *SHELF, placed).when(no_parcel).then()
+    given(HANDLERS, *SHELF, placed, no_parcel).when(no_parcel).then_nothing()
+    for again in ((placed, no_parcel, paid), (no_parcel, placed, paid), (no_parcel, paid, placed)):
+        assert level(*SHELF, *again) == (5, 0, 0)
+    assert level(*SHELF, paid, no_parcel, placed) == (5, 0, 0)
 
 
 def test_what_was_heard_is_kept() -> None:

@@ -78,8 +78,20 @@ def test_money_is_given_back_once() -> None:
     given(HANDLERS, placed, charged, no_goods, given_back).when(no_goods).then_nothing()
 
 
+def test_what_is_refused_before_we_know_that_it_was_taken_is_given_back_as_well() -> None:
+    """Others heard that it was: before our database was set back."""
+    called_off = payments.PaymentDeclined(**OURS, reason="out of stock")
+    given(HANDLERS, placed).when(no_goods).then(called_off, ask_back_if_taken)
+    given(HANDLERS, placed, no_goods).when(charged).then_nothing()
+    given(HANDLERS).when(no_parcel).then()
+    given(HANDLERS, no_parcel).when(no_parcel).then_nothing()
+    given(HANDLERS, no_parcel).when(placed).then(ask_back_if_taken)
+    given(HANDLERS, no_parcel, placed).when(placed).then_nothing()
+    given_back = provider.Refunded(call=ask_back_if_taken, amount=2598)
+    given(HANDLERS, no_parcel, placed).when(given_back).then(refunded)
+
+
 def test_where_nothing_was_taken_nothing_is_given_back() -> None:
-    given(HANDLERS).when(no_goods).then_nothing()
     given(HANDLERS, placed, refused).when(no_parcel).then_nothing()
 
 

@@ -152,6 +152,16 @@ async def test_a_command_that_another_service_owns_is_a_dead_letter(world: Count
     assert "stranger.Elsewhere" in letter.reason
 
 
+async def test_a_command_that_nobody_here_handles_is_a_dead_letter(world: CountingWorld) -> None:
+    """It would wait for its answer for ever, and nobody would see it."""
+    handlers = {m: how for m, how in COUNTER.handlers.items() if m is not Count}
+    world.service = replace(COUNTER, handlers=handlers)
+    async with world.serving() as served:
+        assert await served.recipients.ask(world.next_command("a", 1)) is None
+    (letter,) = await world.store.dead_letters(0, 10)
+    assert "counter.Count came as a command" in letter.reason
+
+
 # What is refused, and changes nothing.
 
 

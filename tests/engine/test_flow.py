@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from stagepost.engine.discovery import find_services
 from stagepost.engine.flow import Flow, named_transports, read_flow
 from stagepost.engine.flow_kept import change_flow, check_flow, kept_flow
 from stagepost.engine.links import CONSUMER
+from stagepost.engine.migrations import migrate
 from stagepost.engine.settings import Settings
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.flow_change import settle_flow
@@ -25,7 +27,7 @@ from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import BadSettings, StackError
 from tests.conftest import Database, NewDatabase
-from tests.engine.stores import called, heard, reminder, told, writes
+from tests.engine.stores import begin_anew, called, heard, reminder, told, writes
 
 SYNCHRONOUS = Flow("synchronous")
 NAMES = tuple(find_services())
@@ -159,6 +161,22 @@ async def test_a_store_is_of_no_flow_until_it_is_started_and_its_owner_may_chang
     await owner.close()
 
 
+async def test_a_store_from_before_flows_were_noted_is_orchestrated(
+    new_database: NewDatabase,
+) -> None:
+    database = await new_database("payments")
+    store = await PostgresStore.connect(database.service, "payments")
+    await store.append(Batch([Commit(heard("a"))]))
+    await store.close()
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("DROP TABLE flow; DELETE FROM migrations WHERE name = '007_flow.sql'")
+
+    await migrate(database.owner, [find_services()["payments"].sql])
+
+    assert await kept_flow(owner) == Flow()
+    await owner.close()
+
+
 # From one to the other.
 
 Stores = dict[str, PostgresStore]
@@ -177,7 +195,7 @@ async def stores(shop: dict[str, Database], databases: Databases) -> AsyncIterat
         owner = await asyncpg.connect(database.owner)
         await owner.execute(
             "TRUNCATE flow, outbox, inbox, calls, timers, dead_letters, cursors, stored_events"
-            " CASCADE"
+            " CASCADE; UPDATE incarnation SET incarnation = 1"
         )
         await owner.close()
         opened[name] = await PostgresStore.connect(database.service, name)
@@ -273,6 +291,116 @@ async def test_of_stores_with_several_flows_each_must_be_done(
     await owner.close()
     await settle(SYNCHRONOUS)
     assert await kept_by(shop) == {"synchronous"}
+
+
+async def test_what_was_told_in_one_style_is_not_done_again_in_another(
+    stores: Stores, settle: Settle
+) -> None:
+    """Payments would charge every order of old a second time."""
+    await settle(Flow())
+    placed = told("a", type="ordering.OrderPlaced")
+    await stores["ordering"].append(Batch([Commit(heard("a"), sends=[placed])]))
+    (order,) = await stores["ordering"].outbox(0, 10)
+    await stores["fulfillment"].append(Batch([Commit(order)]))
+
+    await settle(Flow("choreographed"))
+
+    at = CursorId(CONSUMER, "ordering", order.incarnation)
+    for reader in ("payments", "inventory", "shipping"):
+        cursor = (await stores[reader].cursors(CONSUMER))[at]
+        assert cursor.at == order.position
+    assert await stores["fulfillment"].cursors(CONSUMER) == {}  # it has nothing to do there
+
+
+async def test_a_cursor_that_is_further_stays_where_it_is(stores: Stores, settle: Settle) -> None:
+    await settle(Flow())
+    placed = told("a", type="ordering.OrderPlaced")
+    await stores["ordering"].append(Batch([Commit(heard("a"), sends=[placed])]))
+    cursor = CursorId(CONSUMER, "ordering", 1)
+    await stores["payments"].append(Batch(cursors=[Cursor(cursor, 0, 1000, 77)]))
+    await stores["fulfillment"].append(Batch(cursors=[Cursor(cursor, 0, 1000)]))
+
+    await settle(Flow("choreographed"))
+
+    stands = (await stores["payments"].cursors(CONSUMER))[cursor]
+    assert (stands.at, stands.hint) == (1000, 77)
+
+
+async def test_a_store_that_is_new_hears_what_was_told_before_it_was_there(
+    stores: Stores, settle: Settle, shop: dict[str, Database]
+) -> None:
+    await settle(Flow("choreographed"))
+    placed = told("a", type="ordering.OrderPlaced")
+    await stores["ordering"].append(Batch([Commit(heard("a"), sends=[placed])]))
+    cursor = CursorId(CONSUMER, "ordering", 1)
+    for reader in ("payments", "inventory", "shipping"):
+        await stores[reader].append(Batch(cursors=[Cursor(cursor, 0, 1000)]))
+    owner = await asyncpg.connect(shop["fulfillment"].owner)
+    await owner.execute("TRUNCATE flow")
+    await owner.close()
+
+    await settle(Flow())
+
+    assert await stores["fulfillment"].cursors(CONSUMER) == {}
+
+
+async def test_what_was_told_again_after_a_set_back_is_work_as_well(
+    stores: Stores, settle: Settle
+) -> None:
+    """It stands at places that the reader had passed in the former life."""
+    await settle(Flow())
+    source, reader = stores["payments"], stores["fulfillment"]
+    former = CursorId(CONSUMER, "payments", 1)
+    await reader.append(Batch(cursors=[Cursor(former, 0, 1000)]))
+    await source.append(Batch([Commit(heard("a"), sends=[told("a"), told("b")])]))
+    assert await begin_anew(source, since=0) == 2
+    first, second = await source.outbox(0, 10)
+    now = CursorId(CONSUMER, "payments", 2)
+    await reader.append(Batch(cursors=[Cursor(now, 0, first.position)]))
+
+    with pytest.raises(StackError, match="fulfillment has 1 messages of payments to read"):
+        await settle(SYNCHRONOUS)
+
+    await reader.append(Batch(cursors=[Cursor(now, first.position, second.position)]))
+    await settle(SYNCHRONOUS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Flow(), Flow(transports={"default": "nats"})),
+        (
+            Flow(transports={"fulfillment->payments": "http"}),
+            Flow(transports={"fulfillment -> payments": "http"}),
+        ),
+    ],
+)
+async def test_a_flow_that_is_only_written_otherwise_is_no_other(
+    stores: Stores, settle: Settle, shop: dict[str, Database], one: Flow, other: Flow
+) -> None:
+    await settle(one)
+    await _undrained(stores["payments"], sends=[called("a")])
+    await settle(other)
+    pool = await open_pool(shop["payments"].service, size=1)
+    await check_flow(pool, "payments", one)
+    await pool.close()
+
+
+async def test_who_starts_beside_the_first_waits_for_it_and_belongs_to_the_same_flow(
+    new_database: NewDatabase,
+) -> None:
+    database = await new_database("payments")
+    pool = await open_pool(database.service, size=2)
+    owner = await asyncpg.connect(database.owner)
+    under_way = owner.transaction()
+    await under_way.start()
+    await change_flow(owner, Flow())
+    second = asyncio.create_task(check_flow(pool, "payments", Flow()))
+    await asyncio.sleep(0.2)
+    await under_way.commit()
+    await second
+    await owner.close()
+    await pool.close()
 
 
 async def test_a_service_that_is_started_in_another_flow_does_not_start(

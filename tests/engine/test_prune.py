@@ -98,6 +98,25 @@ async def test_what_is_old_and_done_with_goes_and_the_feed_begins_behind_it(
     }
 
 
+async def test_what_is_kept_for_a_relay_before_the_feed_begins_is_missed_by_nobody_in_silence(
+    world: PostgresWorld, store_database: Database
+) -> None:
+    """Who has read all that went, but not this, must not take the feed's beginning for its own."""
+    declined = [told(type="payments.PaymentDeclined") for _ in range(2)]
+    await append(world.store, *[Commit(heard(), sends=[m]) for m in (*declined, told(), told())])
+    _, rare, _, last = await world.store.outbox(0, 10)
+    await something_new(world)
+
+    assert (await forget(store_database)).begins == last.position
+
+    assert rare.id in await sent(world)
+    assert (await world.store.feed(last.position, 10)).begin > rare.position
+    assert await world.store.pruned() == {
+        "payments.PaymentDeclined": Place(1, rare.position),
+        "payments.PaymentReceived": Place(1, last.position),
+    }
+
+
 async def test_nothing_younger_than_a_day_is_forgotten(
     world: PostgresWorld, store_database: Database
 ) -> None:

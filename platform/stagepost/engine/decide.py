@@ -149,8 +149,9 @@ class Decider:
         return Decided(commit, decision.answer, touched | {a.id: a for a in changed}, snapshots)
 
     def _refuse_stray(self, cause: Envelope, message: Message) -> None:
-        """Make sure that what came as a command is one, and one of ours."""
-        is_ours = isinstance(message, Command) and self._service.name == message.OWNER
+        """Make sure that what came as a command is one, and one of ours, which will be answered."""
+        is_known = isinstance(message, Command) and type(message) in self._service.reads
+        is_ours = is_known and self._service.name == message.OWNER
         if cause.kind == Kind.COMMAND and not is_ours:
             raise StrayCommand(cause.type, self._service.name)
 

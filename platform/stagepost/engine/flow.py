@@ -46,6 +46,10 @@ class Flow:
         """
         return Links.read(self.transports, commands=HTTP if self.style == SYNCHRONOUS else None)
 
+    def is_as(self, other: Flow) -> bool:
+        """Tell whether another is the same flow, however it is written."""
+        return (self.style, self.links) == (other.style, other.links)
+
     def __str__(self) -> str:
         named = ", ".join(f"{name} over {how}" for name, how in sorted(self.transports.items()))
         return f"{self.style}, {named}" if named else self.style

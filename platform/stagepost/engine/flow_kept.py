@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import asyncpg
+
 from stagepost.engine.database import SQL, Connection, Pool, fetch, read_statements
 from stagepost.engine.flow import Flow
 from stagepost.errors import BadSettings
@@ -18,8 +20,10 @@ async def check_flow(pool: Pool, service: str, flow: Flow) -> None:
         BadSettings: it belongs to another.
         StoreUnavailable
     """
-    kept = await fetch(pool, STATEMENTS["keep"], flow.style, _text(flow))
-    if (found := Flow(kept[0][0], json.loads(kept[0][1]))) != flow:
+    kept: list[asyncpg.Record] = []
+    while not kept:  # who came second, and had to wait for the first, sees it the next time
+        kept = await fetch(pool, STATEMENTS["keep"], flow.style, _text(flow))
+    if not (found := Flow(kept[0][0], json.loads(kept[0][1]))).is_as(flow):
         raise BadSettings(
             f"cannot start: the store of {service} belongs to services that are {found}, and this"
             f" one is to be {flow}: start the whole stack so (it changes once all work is done)"

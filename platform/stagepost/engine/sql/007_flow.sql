@@ -8,3 +8,6 @@ CREATE TABLE flow (
 
 GRANT SELECT, INSERT ON flow TO stagepost_service;
 GRANT SELECT ON flow TO stagepost_auditor;
+
+-- Who has been at work before this was noted was orchestrated, over one broker.
+INSERT INTO flow (style, transports) SELECT 'orchestrated', '{}' WHERE EXISTS (SELECT FROM inbox);

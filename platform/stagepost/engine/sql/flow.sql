@@ -20,13 +20,25 @@ ON CONFLICT (one) DO UPDATE SET style = EXCLUDED.style, transports = EXCLUDED.tr
 SELECT (SELECT count(*) FROM calls) AS calls, (SELECT count(*) FROM timers) AS timers,
        (SELECT count(*) FROM dead_letters WHERE state NOT IN ('done', 'discarded')) AS dead_letters
 
+-- name: reached
+-- How far a reader has come with a source, in the newest life that it knows of.
+SELECT incarnation, position FROM cursors WHERE reader = 'consumer' AND source = $1 ORDER BY incarnation DESC LIMIT 1
+
 -- name: told
 -- Messages of these types behind a reader's cursor; to commands and events the same.
-SELECT message_id FROM outbox WHERE type = ANY ($1::text[]) AND position > $2 AND channel = 'broker'
+SELECT message_id FROM outbox
+ WHERE type = ANY ($1::text[]) AND (incarnation, position) > ($2, $3) AND channel = 'broker'
 
--- name: reached
--- How far a reader has come with a source.
-SELECT coalesce(max(position), 0) FROM cursors WHERE reader = 'consumer' AND source = $1
+-- name: last
+-- Where the last message of these types stands.
+SELECT incarnation, position FROM outbox
+ WHERE type = ANY ($1::text[]) AND channel = 'broker' ORDER BY position DESC LIMIT 1
+
+-- name: pass
+-- By the owner of the table: a reader goes on behind this place of a source.
+INSERT INTO cursors AS c VALUES ('consumer', $1, $2, 0, $3, 0)
+ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = EXCLUDED.position
+ WHERE c.position < EXCLUDED.position
 
 -- name: unheard
 -- How many of these the reader does not have.

@@ -71,8 +71,13 @@ SELECT b.floor, i.incarnation AS life, greatest(b.floor, (
  ORDER BY o.position
 
 -- name: pruned
--- Of each type of event the last that was forgotten.
-SELECT type, incarnation, position FROM pruned
+-- Of each type of event the last that the feed does not have: it was forgotten, or is kept for a relay,
+-- but stands before the feed begins.
+SELECT type, max(incarnation) AS incarnation, max(position) AS position FROM (
+  SELECT type, incarnation, position FROM pruned UNION ALL
+  SELECT type, incarnation, position FROM outbox
+   WHERE kind = 'event' AND channel = 'broker' AND position <= (SELECT max(position) FROM pruned)) gone
+ GROUP BY type
 
 -- name: due_calls
 -- The oldest call of each lane that nobody works on; those behind it wait. And of those that are not

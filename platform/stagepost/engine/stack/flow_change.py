@@ -26,15 +26,33 @@ async def settle_flow(names: list[str], dsn: Callable[[str], str], flow: Flow) -
             stores[name] = await asyncpg.connect(dsn(name))
             exits.push_async_callback(stores[name].close)
         kept = {name: await kept_flow(store) for name, store in stores.items()}
-        for before in {str(f): f for f in kept.values() if f and f != flow}.values():
+        former = {str(f): f for f in kept.values() if f and not f.is_as(flow)}
+        for before in former.values():
             if undone := await _undone(before.services, stores):
                 raise StackError(
                     f"these stores belong to services that are {before}, and are not done: "
                     f"{'; '.join(undone)}. Start them so until all orders have ended, or choose"
                     " another folder (DATA)"
                 )
-        for store in stores.values():
-            await change_flow(store, flow)
+        for name, store in stores.items():
+            async with store.transaction():
+                if former and kept[name] and name in flow.services:
+                    await _pass_what_was_told(flow.services, name, stores)
+                await change_flow(store, flow)
+
+
+async def _pass_what_was_told(
+    services: Mapping[str, Service], reader: str, stores: Mapping[str, Connection]
+) -> None:
+    """Have a service that goes on in another flow begin behind what was told till now.
+
+    All of that is done. Who did not listen to it in the former flow would do it once more.
+    """
+    for source in services.values():
+        types = [message.TYPE for message in services[reader].reads_from(source)]
+        last = await stores[source.name].fetchrow(STATEMENTS["last"], types)
+        if last is not None:
+            await stores[reader].execute(STATEMENTS["pass"], source.name, *last)
 
 
 async def _undone(services: Mapping[str, Service], stores: Mapping[str, Connection]) -> list[str]:
@@ -58,7 +76,7 @@ async def _undone(services: Mapping[str, Service], stores: Mapping[str, Connecti
 async def _unheard(types: list[str], source: Connection, reader: Connection, name: str) -> int:
     if not types:
         return 0
-    reached = await reader.fetchval(STATEMENTS["reached"], name)
-    told = await source.fetch(STATEMENTS["told"], types, reached)
+    reached = await reader.fetchrow(STATEMENTS["reached"], name) or (0, 0)
+    told = await source.fetch(STATEMENTS["told"], types, *reached)
     count: int = await reader.fetchval(STATEMENTS["unheard"], [row[0] for row in told])
     return count
