@@ -27,10 +27,11 @@ SESSION = {"jit": "off", "work_mem": "64MB", "enable_nestloop": "off"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether a promise holds, and the figures that prove it."""
+    """Whether a promise holds, how often it does not, and the figures that prove it."""
 
     holds: bool
     detail: str
+    violations: int = 0
 
 
 async def connect(dsn: str) -> Connection:
@@ -90,7 +91,7 @@ def finding(faults: Sequence[str], figures: Mapping[str, int]) -> Finding:
 
 def _finding(violations: int, examples: str, figures: Mapping[str, int]) -> Finding:
     fault = f"{violations:,} violations, such as: {examples}; " if violations else ""
-    return Finding(violations == 0, fault + _in_words(figures))
+    return Finding(violations == 0, fault + _in_words(figures), violations)
 
 
 def _in_words(figures: Mapping[str, int]) -> str:
