@@ -111,12 +111,12 @@ async def test_without_an_answer_it_is_202_and_200_under_the_same_id_once_there_
 async def test_the_same_id_gets_the_same_answer_whatever_came_since(world: CountingWorld) -> None:
     async with world.serving() as served:
         first, second = world.next_command("a", 1), world.next_command("a", 1)
-        one = await served.recipients.ask(first)
-        two = await served.recipients.ask(second)
+        one = await asked_until_known(served, first)
+        two = await asked_until_known(served, second)
         assert (total_of(one), total_of(two)) == (1, 2)
 
-        assert await served.recipients.ask(first) == one
-        assert await served.recipients.ask(second) == two
+        assert await asked_until_known(served, first) == one
+        assert await asked_until_known(served, second) == two
         assert await world.total(served.instance, "a") == 2
     assert await world.sent("counter.Counted") == 2
 
