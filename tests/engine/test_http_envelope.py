@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
-from cloudevents.core.base import BaseCloudEvent
 from cloudevents.core.bindings.http import HTTPMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 from multidict import CIMultiDict
@@ -23,23 +20,8 @@ from stagepost.engine.transports.http_envelope import (
     write_batch,
     write_binary,
 )
+from tests.engine.cloud_events import ASKED, assert_reads_the_same
 
-ASKED = Envelope(
-    id=UUID("0198c3a0-7d2e-7000-8000-0123456789ab"),
-    type="payments.RetrievePayment",
-    version=2,
-    kind="command",
-    source="fulfillment",
-    key='10 % à la "Straße"',
-    correlation=UUID("0198c3a0-7d2e-7000-8000-000000000001"),
-    causation=UUID("0198c3a0-7d2e-7000-8000-000000000002"),
-    body=b'{"order_id":"10248","amount":12345678901234567890123,"rate":1.50}',
-    recipient="payments",
-    traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    incarnation=1,
-    position=7,
-    time=datetime(2026, 10, 1, 12, 30, 0, 250000, tzinfo=UTC),
-)
 TOLD = replace(
     ASKED,
     type="payments.PaymentReceived",
@@ -208,33 +190,13 @@ def test_what_is_no_batch_is_not_read_at_all(batch: bytes) -> None:
 SENT = [ASKED, replace(TOLD, time=ASKED.time)]  # where no time is told, the SDK gives its own
 
 
-def assert_same(event: BaseCloudEvent, message: Envelope) -> None:
-    assert event.get_specversion() == "1.0"
-    assert event.get_datacontenttype() == "application/json"
-    assert event.get_id() == str(message.id)
-    assert (event.get_type(), event.get_source()) == (message.type, message.source)
-    assert (event.get_subject(), event.get_time()) == (message.key, message.time)
-    assert event.get_data() == json.loads(message.body)
-    extensions: dict[str, object] = {
-        "version": str(message.version),
-        "kind": message.kind,
-        "correlationid": str(message.correlation),
-        "incarnation": str(message.incarnation),
-        "position": str(message.position),
-        "causationid": message.causation and str(message.causation),
-        "traceparent": message.traceparent,
-        "recipient": message.recipient,
-    }
-    assert {name: event.get_extension(name) for name in extensions} == extensions
-
-
 @pytest.mark.parametrize("message", SENT, ids=["a command", "an event"])
 def test_the_sdk_reads_binary_mode_to_the_same_values(message: Envelope) -> None:
     sent = HTTPMessage(write_binary(message), message.body)
-    assert_same(from_binary(sent, JSONFormat()), message)
+    assert_reads_the_same(from_binary(sent, JSONFormat()), message)
 
 
 def test_the_sdk_reads_each_event_of_a_batch_to_the_same_values() -> None:
     batch = json.loads(write_batch(SENT))  # the SDK has no batches, only what is in them
     for event, message in zip(batch, SENT, strict=True):
-        assert_same(JSONFormat().read(None, json.dumps(event).encode()), message)
+        assert_reads_the_same(JSONFormat().read(None, json.dumps(event).encode()), message)

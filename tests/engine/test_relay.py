@@ -30,7 +30,6 @@ from tests.engine.counter import (
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("stagepost.engine.runtime.AGAIN", 0.01)
-    monkeypatch.setattr("stagepost.engine.caller.FIRST_RETRY", 0.001)
     return World()
 
 
