@@ -28,7 +28,6 @@ from tests.engine.counter import (
     until_awaited,
 )
 from tests.engine.posting import (
-    LONG,
     AskingWorld,
     AskToCount,
     CountingWorld,
@@ -309,9 +308,11 @@ async def test_what_was_answered_and_not_stored_is_asked_again_and_changes_nothi
         asking = AskingWorld(served.recipients)
         asking.lease_seconds = 0.6
         keeps = asking.store.append
+        lost: list[Batch] = []
 
         async def loses_answers(batch: Batch) -> Appended:
             if any(commit.call is not None for commit in batch.commits):
+                lost.append(batch)
                 raise StoreUnavailable("the power goes just now")
             appended: Appended = await keeps(batch)
             return appended
@@ -319,8 +320,7 @@ async def test_what_was_answered_and_not_stored_is_asked_again_and_changes_nothi
         asking.store.append = loses_answers
         async with asking.running() as client:
             await ask(client, "a", 2)
-            await until_awaited(lambda: counting.heard("command"))
-            await asyncio.sleep(0.1)
+            await until(lambda: lost)
         assert await asking.open_calls() == 1
 
         asking.store.append = keeps
@@ -335,7 +335,7 @@ async def test_what_was_asked_and_cut_off_is_asked_again_by_the_next_who_leads(
     world: AskingWorld, recipients: Scripted
 ) -> None:
     async def never(command: Envelope) -> Envelope | None:
-        await asyncio.sleep(LONG)
+        await asyncio.Event().wait()
         return None
 
     recipients.answer = never

@@ -23,6 +23,7 @@ from tests.engine.counter import (
     Count,
     CountNow,
     count,
+    until,
     until_awaited,
 )
 from tests.engine.posting import (
@@ -200,8 +201,7 @@ async def test_who_gives_up_takes_nothing_from_who_waits_beside_them(
         takes = served.instance.answers
         first = asyncio.create_task(takes.answer(command))
         second = asyncio.create_task(takes.answer(command))
-        await until_awaited(lambda: in_memory.heard("command"))
-        await asyncio.sleep(0.05)  # both wait
+        await until(lambda: [wanted.waiting for wanted in takes._wanted.values()] == [2])
         first.cancel()
         await asyncio.wait([first])
         in_memory.failures = 0

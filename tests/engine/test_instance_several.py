@@ -100,7 +100,7 @@ async def test_instances_that_wait_do_not_talk_without_end(
     async with world.running("one") as first, world.running("two"):
         await leadership(world, "elsewhere", "one", "two")
         await first.desk.request(CountNow(name="a", by=1))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # in which words that call each other up would be thousands
     assert sorted(told) == ["calls", "events"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import replace
 from uuid import UUID
@@ -200,7 +199,7 @@ async def test_what_is_not_kept_leaves_no_snapshot(world: World, store: Weighed)
         await grow(world, EVERY - 2)  # with the first, one before the multiple
         await write_elsewhere(world)  # now at the multiple, where nobody took a snapshot
         await grow(world, 1)  # decided as the multiple, in conflict, decided again behind it
-        await asyncio.sleep(0.05)
+        await until(lambda: not counter.desk.snapshots._newest)  # what was taken is written
         assert await world.total(counter, "hot") == EVERY
     assert store.newest == 0
 
@@ -215,7 +214,7 @@ async def test_what_somebody_else_has_handled_leaves_no_snapshot(
         await write_elsewhere(world, command)  # now at the multiple, by one
         await world.put(command)  # decided as the multiple, by five
         await grow(world, 1)
-        await asyncio.sleep(0.05)
+        await until(lambda: not counter.desk.snapshots._newest)  # what was taken is written
         assert await world.total(counter, "hot") == EVERY
     assert store.newest == 0
 

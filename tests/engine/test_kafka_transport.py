@@ -124,8 +124,11 @@ async def test_a_chunk_that_is_given_up_leaves_nothing_under_way(
     await publisher.publish(rows[:1])
     kafka_mock.stop()
     under_way = asyncio.create_task(publisher.publish(rows[1:]))
-    await asyncio.sleep(0.1)
 
+    async def is_under_way() -> bool:
+        return publisher._producing is not None and len(publisher._producing._producer) >= 99
+
+    await until(is_under_way)
     under_way.cancel()
     async with asyncio.timeout(2):
         await asyncio.wait([under_way])
@@ -183,7 +186,7 @@ async def test_a_reader_that_takes_nothing_holds_a_bounded_number_of_messages(
     async with asyncio.timeout(5):
         while len(subscription._arrived) < PREFETCH:
             await asyncio.sleep(0.01)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # time enough to read all that is there, were it not bounded
 
     assert len(subscription._arrived) < PREFETCH + BATCH
     assert [r.message for r in await take(subscription, woken, len(rows))] == rows

@@ -84,7 +84,7 @@ async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
     async with asyncio.timeout(10):
         await reader.lost.wait()
         lost = int((await given.next_msg()).headers["Nats-Msg-Id"].rpartition(":")[2])
-    await asyncio.sleep(0.1)  # and the rest has come as well
+    await asyncio.sleep(0.1)  # time for the rest to come, which must not be taken
     taken = [received.message.position for received in subscription.take(100)]
     assert taken == list(range(1, lost))
     await subscription.close()

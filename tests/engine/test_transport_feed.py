@@ -65,7 +65,7 @@ async def test_a_source_that_is_gone_is_waited_for_and_read_on(
     await source.stop()
     await reader.until(lambda: not reader.transport.connected)
     while_away = await source.tell(told(), told())
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5)  # meanwhile it is tried again and again
     assert len(reader.said("a feed is not read")) == 1
     await source.start()
 
@@ -189,7 +189,7 @@ async def test_no_more_is_read_ahead_than_two_pages(
     monkeypatch.setattr(feed, "LIMIT", 4)
     sent = await source.tell(*[told() for _ in range(20)])
     await reader.read()
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.3)  # time enough to read all 20, were it not bounded
     first = reader.take_all()
     assert 4 <= len(first) <= 7
     assert [*first, *await reader.take(20 - len(first))] == sent

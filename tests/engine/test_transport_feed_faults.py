@@ -179,7 +179,7 @@ async def test_a_source_that_never_waits_is_not_asked_all_the_time(
     answers.answers = [page()]
     reader = await reader_of(url)
     await reader.read()
-    await asyncio.sleep(0.55)
+    await asyncio.sleep(0.55)  # five pauses and a half
     assert 3 <= len(answers.asked) <= 8
     assert answers.asked[0].endswith("wait=0")
     assert answers.asked[-1].endswith(f"wait={feed.WAIT_SECONDS}")
