@@ -7,7 +7,7 @@
 #
 # Options: make demo STYLE=orchestrated|synchronous|choreographed TRANSPORT=nats|kafka|http
 #          make demo ORDERS=2000 SEED=7 BOOK=path STOCK=unlimited|listed PACE=serial JSON=1
-#          make bench SOAK=1 ORDERS=5000 ONLY=sustained,dbos JSON=1
+#          make bench SOAK=1 ORDERS=5000 ONLY=sustained,dbos STYLES=all JSON=1
 #          make drill SEED=7 LONG=1 STYLE=choreographed ONLY='kill -9, broker' JSON=1
 #          make simulate SEEDS=1000 SEED=7 STYLE=choreographed BUGS=1 JSON=1
 #          make up DATA=dir INSTANCES=2 STYLE=... TRANSPORT=...

@@ -11,6 +11,7 @@ StagepostError
         UnknownVersion
         UnreadableMessage
         ForgedSource
+        StrayCommand
         TooLarge
     Misuse                      the program is wrong, and says where
         NotDeclared
@@ -26,7 +27,7 @@ StagepostError
         TransportUnavailable
         ForeignMessage          somebody else wrote to a stream that only its owner may write to
         FeedRefused             a source cannot tell what comes after our cursor
-    CallFailed                  the outside world did not answer; the call is tried again
+    CallFailed                  the world outside, or a recipient, did not answer: it is tried again
     BadSettings
     NotInstalled                what was chosen needs a package that is not installed here
     StackError                  `stagepost up` cannot start, or lost, a part of the stack
@@ -185,7 +186,7 @@ class FeedRefused(TransportError):
 
 
 class CallFailed(StagepostError):
-    """The outside world did not answer, or not with what was agreed. The call is tried again."""
+    """The world outside, or a recipient, did not answer as agreed. The call is tried again."""
 
 
 class BadSettings(StagepostError):

@@ -21,9 +21,9 @@ from stagepost.engine.batch import (
     TimerSet,
 )
 from stagepost.engine.clock import ManualClock
-from stagepost.engine.envelope import Envelope
+from stagepost.engine.envelope import Envelope, Place
 from stagepost.engine.ids import SeededIds
-from stagepost.engine.store import Place, Store
+from stagepost.engine.store import Store
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.store_postgres import PostgresStore
 

@@ -258,6 +258,8 @@ async def test_whoever_asks_does_not_wait_for_ever(
     idle = world.instance()
     with pytest.raises(OutcomeUnknown, match="same Idempotency-Key"):
         await idle.desk.request(CountNow(name="a", by=1))
+    with pytest.raises(OutcomeUnknown, match=r"counter\.Count .*under the same id"):
+        await idle.desk.take_in(world.next_command("a", 1))
 
 
 class Slow(Watched):

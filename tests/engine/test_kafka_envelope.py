@@ -8,9 +8,8 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka
 from cloudevents.core.formats.json import JSONFormat
 
-from stagepost.engine.envelope import Envelope
+from stagepost.engine.envelope import Envelope, Place
 from stagepost.engine.transports.kafka_envelope import (
-    Place,
     Trail,
     attributes_of,
     headers_of,

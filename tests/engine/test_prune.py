@@ -13,9 +13,9 @@ import pytest
 
 from stagepost.engine.batch import Commit, Cursor, CursorId, Handled
 from stagepost.engine.discovery import find_services
+from stagepost.engine.envelope import Place
 from stagepost.engine.prune import Forgotten, prune
 from stagepost.engine.relay import Relay
-from stagepost.engine.store import Place
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.errors import BadSettings, SchemaTooOld, StoreUnavailable

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from stagepost.engine.batch import Commit
-from stagepost.engine.store import FeedPage, Place
+from stagepost.engine.envelope import Place
+from stagepost.engine.store import FeedPage
 from tests.engine.stores import World, append, begin_anew, called, heard, ids, told
 
 MAX = 2**63 - 1

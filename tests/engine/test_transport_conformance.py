@@ -1,4 +1,7 @@
-"""What every transport must do, run on each of them: memory, NATS JetStream, Kafka, HTTP feeds."""
+"""What every transport must do, run on each of them: memory, NATS JetStream, Kafka, HTTP feeds.
+
+Commands over HTTP carry no streams: `test_recipients_conformance` is the suite for them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from stagepost.engine import recipients_http
 from stagepost.engine.batch import Cursor, CursorId
 from stagepost.engine.decide import MAX_BODY
 from stagepost.engine.transports import StreamId, memory, nats_publisher
@@ -26,7 +30,7 @@ BY_TIME = "read a backlog of several sources in the order of time"
 WITH_WORDS = ["memory", "nats"]
 """On these the instances of a service can tell each other something."""
 STRICT = ["memory", "nats"]
-"""These refuse a stale writer; what becomes of Kafka's, `test_kafka_transport` shows."""
+"""These refuse a stale writer; what becomes of Kafka's, `test_kafka_limits` shows."""
 
 CANNOT = {
     memory: ["outlive its process"],
@@ -47,6 +51,12 @@ CANNOT = {
         "carry commands",
         "tell the instances",
         "set back",
+    ],
+    recipients_http: [
+        "reach a recipient that does not run",
+        "carry what the recipient tells others",
+        "keep the order of answers",
+        "give back",
     ],
 }
 LEFT_OUT = {

@@ -91,7 +91,7 @@ class Desk:
         def lay_out() -> Item:
             return request_item(request, self._ids.new(), self._service)
 
-        async with self._asks(request.TYPE):
+        async with self._asks(request.TYPE, "ask again, with the same Idempotency-Key"):
             if idempotency_key is None:
                 return await self._ask(lay_out())
             return await self._idempotent.once(idempotency_key, fingerprint, lay_out, self._ask)
@@ -103,12 +103,12 @@ class Desk:
             NoRoom: too much lies on the desk.
             OutcomeUnknown: not known within the time limit; bring it again.
         """
-        async with self._asks(command.type):
+        async with self._asks(command.type, "bring it again, under the same id"):
             done = asyncio.get_running_loop().create_future()
             await self._ask(Item(command, done=done, needs_lease=False))
 
     @asynccontextmanager
-    async def _asks(self, what: str) -> AsyncIterator[None]:
+    async def _asks(self, what: str, again: str) -> AsyncIterator[None]:
         """Let somebody ask where not too many do, and wait for so long at most."""
         if max(self._asking, len(self._waiting)) >= MAX_WAITING:
             raise NoRoom(f"{MAX_WAITING:,} requests wait already")
@@ -118,8 +118,7 @@ class Desk:
                 yield
         except TimeoutError:
             raise OutcomeUnknown(
-                f"{what} was not stored within {REQUEST_SECONDS:.0f} s: "
-                "ask again, with the same Idempotency-Key"
+                f"{what} was not stored within {REQUEST_SECONDS:.0f} s: {again}"
             ) from None
         finally:
             self._asking -= 1

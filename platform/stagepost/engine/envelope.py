@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -29,3 +30,13 @@ class Envelope:
     incarnation: int = 0
     position: int = 0
     time: datetime | None = None
+
+
+class Place(NamedTuple):
+    """Where something stands in a service's outbox, and in which life of its database.
+
+    What came later is greater.
+    """
+
+    incarnation: int
+    position: int

@@ -48,13 +48,15 @@ class HttpClient:
         """
         with self._under_way:
             try:
-                return await self._post(url, body, headers)
+                return await self._post(request, url, body, headers)
             except TimeoutError as error:
                 raise CallFailed(f"{request} got no answer in {self._timeout:g} s") from error
             except aiohttp.ClientError as error:
                 raise CallFailed(f"{request} got no answer: {error!r}") from error
 
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+    async def _post(
+        self, request: str, url: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answered:
         # A redirect is no answer: it would carry the body to somebody whom nobody named.
         async with self._session.post(
             url, data=body, headers=headers, allow_redirects=False
@@ -63,7 +65,7 @@ class HttpClient:
             async for piece in response.content.iter_any():
                 answer += piece
                 if len(answer) > MAX_ANSWER:
-                    raise CallFailed(f"the answer has more than {MAX_ANSWER} bytes")
+                    raise CallFailed(f"the answer to {request} has more than {MAX_ANSWER:,} bytes")
             return Answered(response.status, response.headers, bytes(answer))
 
     async def close(self) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
 from stagepost.engine.batch import Appended, Batch, Cursor, CursorId, Idempotency, Lease
-from stagepost.engine.envelope import Envelope
+from stagepost.engine.envelope import Envelope, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,6 @@ class Stream:
 
     events: Sequence[StoredEvent]
     snapshot: StoredEvent | None = None
-
-
-class Place(NamedTuple):
-    """Where something stands in a service's outbox, and in which life of its database."""
-
-    incarnation: int
-    position: int
 
 
 @dataclass(frozen=True, slots=True)

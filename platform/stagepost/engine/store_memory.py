@@ -26,7 +26,7 @@ from stagepost.engine.batch import (
     Outgoing,
 )
 from stagepost.engine.clock import Clock
-from stagepost.engine.envelope import Envelope
+from stagepost.engine.envelope import Envelope, Place
 from stagepost.engine.leases_memory import MemoryLeases
 from stagepost.engine.store import (
     DeadLetter,
@@ -35,7 +35,6 @@ from stagepost.engine.store import (
     JournalEntry,
     Notification,
     PendingCall,
-    Place,
     Stream,
 )
 from stagepost.engine.store_memory_work import Calls, Cursors, DeadLetters, Timers, page

@@ -25,7 +25,7 @@ from stagepost.engine.database import (
     open_pool,
     read_statements,
 )
-from stagepost.engine.envelope import Envelope
+from stagepost.engine.envelope import Envelope, Place
 from stagepost.engine.store import (
     DeadLetter,
     DueTimer,
@@ -34,7 +34,6 @@ from stagepost.engine.store import (
     Leadership,
     Notification,
     PendingCall,
-    Place,
     Stream,
 )
 from stagepost.errors import Fenced, OutcomeUnknown, StoreUnavailable

@@ -25,9 +25,8 @@ import aiohttp
 import structlog
 
 from stagepost.engine.batch import Cursor
-from stagepost.engine.envelope import Envelope
+from stagepost.engine.envelope import Envelope, Place
 from stagepost.engine.follow import end
-from stagepost.engine.store import Place
 from stagepost.engine.transports import Received
 from stagepost.engine.transports.feed_answer import Answer, read_answer
 from stagepost.errors import (

@@ -9,8 +9,7 @@ from typing import Any
 
 import orjson
 
-from stagepost.engine.envelope import Envelope
-from stagepost.engine.store import Place
+from stagepost.engine.envelope import Envelope, Place
 from stagepost.engine.transports.http_envelope import read_batch
 from stagepost.errors import ForeignMessage, TransportUnavailable
 from stagepost.messages import Kind

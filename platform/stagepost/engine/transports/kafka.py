@@ -32,7 +32,7 @@ from weakref import WeakSet
 import structlog
 
 from stagepost.engine.batch import Cursor
-from stagepost.engine.envelope import Envelope
+from stagepost.engine.envelope import Envelope, Place
 from stagepost.engine.transports import StreamId
 from stagepost.engine.transports.kafka_client import (
     Clients,
@@ -41,7 +41,7 @@ from stagepost.engine.transports.kafka_client import (
     Properties,
     ours_backwards,
 )
-from stagepost.engine.transports.kafka_envelope import Place, Trail, headers_of
+from stagepost.engine.transports.kafka_envelope import Trail, headers_of
 from stagepost.engine.transports.kafka_producer import Producing
 from stagepost.engine.transports.kafka_reader import KafkaSubscription, Log, Missing, open_logs
 from stagepost.errors import TransportUnavailable

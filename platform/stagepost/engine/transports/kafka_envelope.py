@@ -9,9 +9,8 @@ youngest first: `payments.PaymentReceived=1.17 payments.PaymentDeclined=1.9` (in
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
 
-from stagepost.engine.envelope import Envelope
+from stagepost.engine.envelope import Envelope, Place
 from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION, Binding
 
 _BINDING = Binding("ce_", encoded=False)
@@ -21,13 +20,6 @@ _MAX_PREVIOUS = 50_000
 Headers = dict[str, str | bytes | None]
 Pairs = list[tuple[str, str | bytes | None]]
 """What confluent-kafka takes for a record's headers, and what it gives."""
-
-
-class Place(NamedTuple):
-    """Where a message stands in its source's outbox; later ones are greater."""
-
-    incarnation: int
-    position: int
 
 
 class Trail:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import structlog
 
 from stagepost.engine.batch import Cursor
+from stagepost.engine.envelope import Place
 from stagepost.engine.transports import Received
 from stagepost.engine.transports.kafka_client import (
     Consumer,
@@ -25,7 +26,6 @@ from stagepost.engine.transports.kafka_client import (
     messages_at,
 )
 from stagepost.engine.transports.kafka_envelope import (
-    Place,
     attributes_of,
     last_missed,
     read_envelope,

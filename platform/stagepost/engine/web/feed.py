@@ -21,8 +21,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter, SkipValidation
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from stagepost.engine.envelope import Place
 from stagepost.engine.items import Pulse
-from stagepost.engine.store import FeedPage, Place, Store
+from stagepost.engine.store import FeedPage, Store
 from stagepost.engine.transports.feed_answer import BEGIN, BEYOND, END, PRUNED, write_place
 from stagepost.engine.transports.http_envelope import BATCH, write_batch
 from stagepost.engine.web.etags import IfNoneMatch, is_among
