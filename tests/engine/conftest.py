@@ -17,6 +17,7 @@ from stagepost.engine.transports import feed, kafka_reader
 from stagepost.engine.transports.feed import FeedTransport
 from stagepost.engine.transports.kafka import KafkaTransport
 from tests.conftest import Database, NewDatabase
+from tests.engine.brokers import Broker, broker_of
 from tests.engine.feeds import Reader, ReaderOf
 from tests.engine.kafkas import Connect
 from tests.engine.nats_server import NatsServer
@@ -127,3 +128,9 @@ async def counting_in_postgres(
     world.store = await PostgresStore.connect(store_database.service, "counter")
     yield world
     await world.store.close()
+
+
+@pytest.fixture(params=["memory", "nats", "kafka", "feed"])
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+    async with broker_of(request.param, request) as broker:
+        yield broker

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from json import dumps
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import pytest
 
 from stagepost.engine.batch import Commit, Cursor, CursorId, Handled
-from stagepost.engine.discovery import find_services
 from stagepost.engine.envelope import Place
 from stagepost.engine.prune import Forgotten, prune
 from stagepost.engine.relay import Relay
@@ -22,6 +20,7 @@ from stagepost.errors import BadSettings, SchemaTooOld, StoreUnavailable
 from tests.conftest import Database
 from tests.engine.counter import World as CounterWorld
 from tests.engine.counter import until_awaited
+from tests.engine.forgetting import DAY, PAYMENTS, forget, known, relayed, sent, something_new
 from tests.engine.stores import (
     SERVICE,
     PostgresWorld,
@@ -33,46 +32,12 @@ from tests.engine.stores import (
     told,
 )
 
-DAY = 24 * 3600.0
 RELAY = CursorId("relay", SERVICE)
-PAYMENTS = find_services()[SERVICE]
 
 
 @pytest.fixture
 def world(postgres_world: PostgresWorld) -> PostgresWorld:
     return postgres_world
-
-
-async def forget(database: Database, days: float = 1.5) -> Forgotten:
-    """Forget what is older than so many days."""
-    return await prune(database.owner, PAYMENTS, datetime.now(UTC) - timedelta(days=days))
-
-
-async def relayed(world: PostgresWorld, position: int | None = None, relay: str = "relay") -> None:
-    """Note that all was published, or all up to a position."""
-    end = position or (await world.store.outbox(0, 1000))[-1].position
-    await world.owner.execute(
-        "INSERT INTO cursors VALUES ($1, $2, 0, 0, $3, 0)"
-        " ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = $3",
-        relay,
-        SERVICE,
-        end,
-    )
-
-
-async def sent(world: PostgresWorld) -> list[UUID]:
-    return [row[0] for row in await world.owner.fetch("SELECT message_id FROM outbox ORDER BY 1")]
-
-
-async def known(world: PostgresWorld) -> set[UUID]:
-    return {row[0] for row in await world.owner.fetch("SELECT message_id FROM inbox")}
-
-
-async def something_new(world: PostgresWorld) -> None:
-    """Let two days pass, and then let something happen."""
-    await world.later(2 * DAY)
-    await append(world.store, Commit(heard("new", "new"), sends=[told()]))
-    await relayed(world)
 
 
 async def test_what_is_old_and_done_with_goes_and_the_feed_begins_behind_it(

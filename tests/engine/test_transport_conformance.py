@@ -6,11 +6,9 @@ Commands over HTTP carry no streams: `test_recipients_conformance` is the suite 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -22,13 +20,11 @@ from stagepost.engine.transports import feed as feed_transport
 from stagepost.engine.transports import kafka as kafka_transport
 from stagepost.engine.transports import nats as nats_transport
 from stagepost.errors import ForeignMessage, TransportError
-from tests.engine.brokers import Broker, broker_of
+from tests.engine.brokers import Broker
 from tests.engine.transports import READER, SOURCE, TYPES, message, subscribe, take
 
 PUBLISH, HINT = "publish: a source's outbox is its feed", "take a hint"
 BY_TIME = "read a backlog of several sources in the order of time"
-WITH_WORDS = ["memory", "nats"]
-"""On these the instances of a service can tell each other something."""
 STRICT = ["memory", "nats"]
 """These refuse a stale writer; what becomes of Kafka's, `test_kafka_limits` shows."""
 
@@ -78,12 +74,6 @@ def what_is_asked_of_it(request: pytest.FixtureRequest) -> None:
         transport = request.node.callspec.params["broker"]
         if reason := LEFT_OUT.get(transport, {}).get(request.node.originalname):
             pytest.skip(f"{transport} cannot {reason}")
-
-
-@pytest.fixture(params=["memory", "nats", "kafka", "feed"])
-async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
-    async with broker_of(request.param, request) as broker:
-        yield broker
 
 
 @pytest.mark.parametrize("module", CANNOT, ids=lambda module: module.__name__)
@@ -338,33 +328,3 @@ async def test_a_connection_that_is_lost_says_so_and_serves_again(
                 await asyncio.sleep(0)
     assert transport.connected
     assert await publisher.tail() == StreamId(1, 3, three.id)
-
-
-# Words between the instances of a service.
-
-
-@pytest.mark.parametrize("broker", WITH_WORDS, indirect=True)
-async def test_a_word_reaches_every_instance_of_the_service_and_nobody_else(
-    broker: Broker,
-) -> None:
-    heard: dict[str, list[str]] = {"one": [], "two": [], "other": []}
-    connected: list[Any] = [await broker.connect(name) for name in (SOURCE, SOURCE, READER)]
-    one, two, other = connected
-    await one.hear(SOURCE, heard["one"].append)
-    await two.hear(SOURCE, heard["two"].append)
-    await other.hear(READER, heard["other"].append)
-
-    await two.tell(SOURCE, "outbox")
-
-    async with asyncio.timeout(5):
-        while not (heard["one"] and heard["two"]):
-            await asyncio.sleep(0.01)
-    assert heard == {"one": ["outbox"], "two": ["outbox"], "other": []}
-
-
-@pytest.mark.parametrize("broker", WITH_WORDS, indirect=True)
-async def test_a_word_that_reaches_nobody_is_lost_in_silence(broker: Broker) -> None:
-    transport: Any = await broker.connect(SOURCE)
-    await transport.tell(SOURCE, "before it is connected")
-    await transport.publisher(SOURCE)
-    await transport.tell(SOURCE, "and nobody listens")
