@@ -27,11 +27,10 @@ SESSION = {"jit": "off", "work_mem": "64MB", "enable_nestloop": "off"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Whether a promise holds, how often it does not, and the figures that prove it."""
+    """Whether a promise holds, and the figures that prove it."""
 
     holds: bool
     detail: str
-    violations: int = 0
 
 
 async def connect(dsn: str) -> Connection:
@@ -91,7 +90,7 @@ def finding(faults: Sequence[str], figures: Mapping[str, int]) -> Finding:
 
 def _finding(violations: int, examples: str, figures: Mapping[str, int]) -> Finding:
     fault = f"{violations:,} violations, such as: {examples}; " if violations else ""
-    return Finding(violations == 0, fault + _in_words(figures), violations)
+    return Finding(violations == 0, fault + _in_words(figures))
 
 
 def _in_words(figures: Mapping[str, int]) -> str:

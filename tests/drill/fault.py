@@ -42,9 +42,8 @@ class Fault:
     reach: the longest time in which no order may be confirmed, in all, and since what had gone is
     back. It falls on a shop in which each service runs in so many `instances`.
 
-    `broken` names the promises that nobody can keep under this fault, and why; `seldom` those that
-    may be broken for `FEW` of the orders. What they name is told, and does not fail the drill.
-    `waits` says why orders may be left that wait for a person;
+    `broken` names the promises that nobody can keep under this fault, and why; what it names is
+    told, and does not fail the drill. `waits` says why orders may be left that wait for a person;
     without it none may. Orders that come when all is back must end in any case. `needs` tells in
     which flows there is anything to hit.
     """
@@ -56,6 +55,5 @@ class Fault:
     after_back: float | None = None
     instances: int = 1
     broken: Mapping[str, str] = field(default_factory=dict)
-    seldom: Mapping[str, str] = field(default_factory=dict)
     waits: str = ""
     needs: Needs = anything

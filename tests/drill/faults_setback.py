@@ -37,11 +37,6 @@ BROKEN: Mapping[str, Mapping[str, str]] = dict.fromkeys(SECONDS, HEARD) | {
     }
 }
 """The promises that nobody can keep, and why."""
-AGAIN = "whoever hears a cancellation before what it first came after decides otherwise"
-SELDOM: Mapping[str, Mapping[str, str]] = {
-    "fulfillment": {"5 money agrees to the cent": AGAIN, "6 stock adds up": AGAIN}
-}
-"""The promises that a few orders may lack: messages of different senders within milliseconds."""
 
 
 def set_back(service: str, *, restarted: bool) -> Fault:
@@ -70,7 +65,6 @@ def set_back(service: str, *, restarted: bool) -> Fault:
         seconds=SECONDS[service],
         after_back=KILLED,
         broken=BROKEN.get(service, {}),
-        seldom=SELDOM.get(service, {}),
         waits="what was lost with the database cannot be decided again",
         needs=runs(service),
     )

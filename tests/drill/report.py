@@ -13,9 +13,6 @@ from rich.text import Text
 from services.demo.promises import Finding
 from tests.drill.fault import Fault
 
-FEW = 0.02
-"""The share of the orders for which a promise may be broken seldom."""
-
 
 @dataclass(frozen=True)
 class Injection:
@@ -43,23 +40,17 @@ class Injection:
         return {
             name: finding.detail
             for name, finding in self.findings.items()
-            if not finding.holds and not self._why_not(name)
+            if not finding.holds and name not in self.fault.broken
         }
 
     @property
     def excused(self) -> dict[str, str]:
-        """The promises that nobody could keep, and were not kept, and why."""
+        """The promises that nobody could keep, and were not kept."""
         return {
-            name: why
+            name: finding.detail
             for name, finding in self.findings.items()
-            if not finding.holds and (why := self._why_not(name))
+            if not finding.holds and name in self.fault.broken
         }
-
-    def _why_not(self, promise: str) -> str | None:
-        """Say why a promise may be broken, where it may."""
-        if self.findings[promise].violations <= FEW * self.orders:
-            return (self.fault.broken | self.fault.seldom).get(promise)
-        return self.fault.broken.get(promise)
 
     @property
     def is_well(self) -> bool:
@@ -94,6 +85,7 @@ class Line:
         return max(seconds, default=None)
 
     def as_json(self) -> dict[str, Any]:
+        fault = self.injections[0].fault
         return {
             "fault": self.name,
             "times": len(self.injections),
@@ -107,8 +99,8 @@ class Line:
             ),
             "promises_broken": _merged(i.broken for i in self.injections),
             "nobody_could_keep": {
-                name: {"why": why, "found": [i.findings[name].detail for i in self.injections]}
-                for name, why in _merged(i.excused for i in self.injections).items()
+                name: {"why": fault.broken[name], "found": found}
+                for name, found in _merged(i.excused for i in self.injections).items()
             },
             "orders_that_wait_for_a_person": sum(i.waiting for i in self.injections),
             "failures": [failure for i in self.injections for failure in i.failures],
@@ -203,7 +195,8 @@ def show(report: Report, console: Console) -> None:
 
 def _verdict_on(line: Line) -> Text:
     text = Text()
-    excused = _merged(i.excused for i in line.injections)
+    fault = line.injections[0].fault
+    excused = dict.fromkeys(name for i in line.injections for name in i.excused)
     if all(i.is_well for i in line.injections):
         text.append("all others hold" if excused else "all hold", "green")
     for injection in line.injections:
@@ -211,10 +204,10 @@ def _verdict_on(line: Line) -> Text:
             text.append(f"BROKEN {name}: {found} ", "bold red")
         for failure in injection.failures:
             text.append(f"FAILED {failure} ", "bold red")
-    for name, why in excused.items():
-        text.append(f"; nobody could keep {name}: {why}", "yellow")
+    for name in excused:
+        text.append(f"; nobody could keep {name}: {fault.broken[name]}", "yellow")
     if waiting := sum(i.waiting for i in line.injections):
-        text.append(f"; {waiting} orders wait: {line.injections[0].fault.waits}", "yellow")
+        text.append(f"; {waiting} orders wait: {fault.waits}", "yellow")
     if any(i.is_slow for i in line.injections):
         text.append("; slower than it should be", "yellow")
     return text
