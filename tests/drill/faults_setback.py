@@ -29,12 +29,14 @@ NOTICED = 10.0
 """Seconds in which it must have seen what was done to it."""
 
 HEARD = {"7 every command is answered": "others have heard what it no longer knows that it sent"}
+AGAIN = "a time-out that it has forgotten comes after the answer now: it decides otherwise"
 BROKEN: Mapping[str, Mapping[str, str]] = dict.fromkeys(SECONDS, HEARD) | {
+    "fulfillment": HEARD | {"5 money agrees to the cent": AGAIN, "6 stock adds up": AGAIN},
     "ordering": HEARD
     | {
         "1 no order is lost": "orders that were accepted since stood nowhere else",
         "5 money agrees to the cent": "others went on with orders that ordering has forgotten",
-    }
+    },
 }
 """The promises that nobody can keep, and why."""
 
