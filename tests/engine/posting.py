@@ -175,12 +175,13 @@ class AskingWorld:
         self.recipients = recipients
         self.broker = MemoryBroker()
         self.lease_seconds = 60.0
+        self.service = CLIENT
 
     @asynccontextmanager
     async def running(self, holder: str = "client-1") -> AsyncIterator[Instance]:
         transport = MemoryTransport(self.broker)
         instance = Instance(
-            CLIENT,
+            self.service,
             {"counter": COUNTER},
             holder=holder,
             store=self.store,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stagepost import Decision, Load
+from stagepost import Call, CallAnswer, Decision, Load
 from stagepost.engine import caller
 from stagepost.engine.batch import Appended, Batch
 from stagepost.engine.envelope import Envelope
@@ -28,12 +28,14 @@ from tests.engine.counter import (
     until_awaited,
 )
 from tests.engine.posting import (
+    CLIENT,
     LONG,
     AskingWorld,
     AskToCount,
     CountingWorld,
     Scripted,
     answer_to,
+    ask_to_count,
 )
 from tests.engine.stores import (
     PostgresWorld,
@@ -62,6 +64,29 @@ async def no_answer_yet(command: Envelope) -> Envelope | None:
 
 async def ask(instance: Any, name: str, *by: int) -> None:
     await instance.desk.request(AskToCount(name=name, by=by or (1,)))
+
+
+class CallBack(Call):
+    KEY, OWNER, LANE, SUPERSEDES, TO, PATH = "name", "client", "thing", True, "world", "/"
+    name: str
+    thing: str
+
+
+class CalledBack(CallAnswer):
+    OWNER = "client"
+    call: CallBack
+
+
+CallBack.ANSWER = CalledBack
+
+
+def count_and_call_back(request: AskToCount, load: Load) -> Decision:
+    back = CallBack(name=request.name, thing=f"counter/{request.name}")
+    return Decision(sends=(*ask_to_count(request, load).sends, back))
+
+
+async def answered(world: AskingWorld, key: str) -> bool:
+    return (key, "counter.Counted") in await world.heard()
 
 
 async def all_answered(world: AskingWorld) -> None:
@@ -222,6 +247,17 @@ async def test_what_was_delivered_holds_up_nothing_and_is_asked_about_until_it_i
         recipients.answer = answers
         await all_answered(world)
     assert len(await world.heard()) == 2
+
+
+async def test_a_call_that_makes_those_before_it_void_takes_no_command_with_it(
+    world: AskingWorld, recipients: Scripted
+) -> None:
+    """However its lane is called: this one as a recipient and a key."""
+    handlers = {**CLIENT.handlers, AskToCount: count_and_call_back}
+    world.service = replace(CLIENT, handlers=handlers, calls=("world",))
+    async with world.running() as client:
+        await ask(client, "a")
+        await until_awaited(lambda: answered(world, "a"))
 
 
 # Answers that are none.
