@@ -176,6 +176,7 @@ class AskingWorld:
         self.broker = MemoryBroker()
         self.lease_seconds = 60.0
         self.service = CLIENT
+        self.calls = MemoryCalls({}, LONG)
 
     @asynccontextmanager
     async def running(self, holder: str = "client-1") -> AsyncIterator[Instance]:
@@ -187,7 +188,7 @@ class AskingWorld:
             store=self.store,
             tables=MemoryTables(),
             network=Network({NATS: transport}, transport, self.recipients, POSTED),
-            calls=MemoryCalls({}, LONG),
+            calls=self.calls,
             ids=SeededIds(11),
             metrics=Metrics("client"),
             delays={},

@@ -12,6 +12,7 @@ import pytest
 from stagepost import Call, CallAnswer, Decision, Load
 from stagepost.engine import caller
 from stagepost.engine.batch import Appended, Batch
+from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
@@ -215,6 +216,31 @@ def test_what_is_tried_for_weeks_is_tried_again_at_most_so_late(attempt: int) ->
 def test_no_wait_ends_its_growth_below_the_longest() -> None:
     first = 0.2
     assert first * 2**caller.DOUBLED >= caller.LAST_RETRY
+
+
+async def test_who_never_answers_keeps_nobody_else_waiting(
+    world: AskingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller, "MAX_CALLS", 3)
+    called_back: list[str] = []
+
+    async def hangs(_body: bytes, key: str) -> Reply:
+        called_back.append(key)
+        await asyncio.sleep(LONG)
+        return Reply(b"{}")
+
+    world.calls = MemoryCalls({("world", "/"): hangs}, LONG)
+    handlers = {**CLIENT.handlers, AskToCount: count_and_call_back}
+    world.service = replace(CLIENT, handlers=handlers, calls=("world",))
+    async with world.running() as client:
+        for name in "abcdefgh":
+            await ask(client, name)
+
+        async def all_counted() -> bool:
+            return {key for key, _ in await world.heard()} == set("abcdefgh")
+
+        await until_awaited(all_counted)
+        assert len(called_back) == 3
 
 
 async def test_what_was_not_delivered_holds_up_the_next_of_its_key_and_of_no_other(

@@ -9,6 +9,7 @@ its id, and no longer holds up those behind it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ from stagepost.errors import BadMessage, CallFailed, StoreError
 from stagepost.messages import Call, CallAnswer, Kind, decode, encode
 
 MAX_CALLS = 256
-"""Calls under way at once."""
+"""Calls under way at once to one recipient, or part of the world: who is slow holds up no other."""
 
 FIRST_RETRY, LAST_RETRY = 0.2, 30.0
 """Seconds before a failed call is made again: doubled each time, up to the last."""
@@ -64,6 +65,7 @@ class Caller:
         self._lease = lease
         self._metrics = metrics
         self._busy: set[str] = set()
+        self._under_way: Counter[str] = Counter()
         self._later: list[_Later] = []
         self._has_later = asyncio.Event()
 
@@ -77,10 +79,12 @@ class Caller:
         try:
             while True:
                 wake.clear()
-                room = MAX_CALLS - len(self._busy)
-                due, next_in = await self._store.due_calls(room, self._busy) if room else ([], None)
+                full = [to for to, calls in self._under_way.items() if calls >= MAX_CALLS]
+                most = max((n for n in self._under_way.values() if n < MAX_CALLS), default=0)
+                due, next_in = await self._store.due_calls(MAX_CALLS - most, self._busy, full)
                 for call in due:
                     self._busy.add(call.lane)
+                    self._under_way[call.channel] += 1
                     under_way.add(task := asyncio.create_task(self._work_off(call, wake)))
                     task.add_done_callback(under_way.discard)
                 if not due:
@@ -109,6 +113,7 @@ class Caller:
             await self._fail(call, error)
         finally:
             self._busy.discard(call.lane)
+            self._under_way[call.channel] -= 1
             wake.set()
 
     async def _ask(self, call: PendingCall) -> Item | None:

@@ -188,9 +188,11 @@ class Store(Protocol):
         ...
 
     async def due_calls(
-        self, limit: int, busy: Collection[str]
+        self, limit: int, busy: Collection[str], full: Collection[str] = ()
     ) -> tuple[list[PendingCall], float | None]:
         """Return calls whose time has come, the oldest of each lane that is not in `busy`.
+
+        Those of the channels in `full` are left out.
 
         Also returns in how many seconds the next one is due, None where none waits.
         """

@@ -251,9 +251,9 @@ class MemoryStore(MemoryLeases):
         return self._pruned
 
     async def due_calls(
-        self, limit: int, busy: Collection[str]
+        self, limit: int, busy: Collection[str], full: Collection[str] = ()
     ) -> tuple[list[PendingCall], float | None]:
-        return self._calls.due(limit, busy, self._clock.now())
+        return self._calls.due(limit, busy, full, self._clock.now())
 
     async def due_timers(self, limit: int) -> tuple[list[DueTimer], float | None]:
         return self._timers.due(limit, self._clock.now())

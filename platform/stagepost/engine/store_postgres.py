@@ -162,9 +162,9 @@ class PostgresStore:
         return {name: Place(*place) for name, *place in await self._fetch("pruned")}
 
     async def due_calls(
-        self, limit: int, busy: Collection[str]
+        self, limit: int, busy: Collection[str], full: Collection[str] = ()
     ) -> tuple[list[PendingCall], float | None]:
-        rows = await self._fetch("due_calls", limit, list(busy))
+        rows = await self._fetch("due_calls", limit, list(busy), list(full))
         due = [
             PendingCall(
                 row["position"], row["channel"], row["lane"], row["attempt"], self._sent(row)

@@ -80,11 +80,11 @@ SELECT type, max(incarnation) AS incarnation, max(position) AS position FROM (
  GROUP BY type
 
 -- name: due_calls
--- The oldest call of each lane that nobody works on; those behind it wait. And of those that are not
--- yet due the next: it says how long to sleep.
+-- The oldest call of each lane that nobody works on, of channels with room; those behind it wait. And of
+-- those that are not yet due the next: it says how long to sleep.
 WITH first AS NOT MATERIALIZED (
   SELECT c.* FROM calls c
-   WHERE c.lane <> ALL ($2::text[])
+   WHERE c.lane <> ALL ($2::text[]) AND c.channel <> ALL ($3::text[])
      AND NOT EXISTS (SELECT FROM calls e WHERE e.lane = c.lane AND e.position < c.position)),
 wanted AS (
   (SELECT * FROM first WHERE due_at <= (SELECT clock_timestamp()) ORDER BY due_at, position LIMIT $1)
