@@ -27,6 +27,7 @@ StagepostError
         ForeignMessage          somebody else wrote to a stream that only its owner may write to
         FeedRefused             a source cannot tell what comes after our cursor
     CallFailed                  the outside world did not answer; the call is tried again
+    GivenUp                     a command will never be answered: it was discarded as a dead letter
     BadSettings
     NotInstalled                what was chosen needs a package that is not installed here
     StackError                  `stagepost up` cannot start, or lost, a part of the stack
@@ -186,6 +187,10 @@ class FeedRefused(TransportError):
 
 class CallFailed(StagepostError):
     """The outside world did not answer, or not with what was agreed. The call is tried again."""
+
+
+class GivenUp(StagepostError):
+    """A command that its recipient could not handle was discarded: it will never be answered."""
 
 
 class BadSettings(StagepostError):

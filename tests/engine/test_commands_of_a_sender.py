@@ -16,7 +16,7 @@ from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
-from stagepost.errors import CallFailed, StoreUnavailable
+from stagepost.errors import CallFailed, GivenUp, StoreUnavailable
 from tests.conftest import Database
 from tests.engine.counter import (
     COUNTER,
@@ -273,6 +273,30 @@ async def test_what_was_delivered_holds_up_nothing_and_is_asked_about_until_it_i
         recipients.answer = answers
         await all_answered(world)
     assert len(await world.heard()) == 2
+
+
+async def test_what_its_recipient_has_given_up_is_brought_no_more_and_the_journal_says_why(
+    world: AskingWorld, recipients: Scripted
+) -> None:
+    async def first_is_given_up(command: Envelope) -> Envelope | None:
+        if b'"by":1' in command.body:
+            raise GivenUp("discarded: nobody wants it")
+        return answer_to(command)
+
+    recipients.answer = first_is_given_up
+    async with world.running() as client:
+        await ask(client, "a", 1, 2)
+        await all_answered(world)
+    assert await world.heard() == [("a", "counter.Counted")]
+    assert recipients.times("a") == 2
+    (noted,) = [e for e in await world.store.journal("a", 0, 100) if e.outcome == "refused"]
+    assert (noted.peer, noted.type, noted.causation) == (
+        "counter",
+        "counter.Count",
+        recipients.brought[0].id,
+    )
+    assert noted.detail == "discarded: nobody wants it"
+    assert await world.letters() == []
 
 
 async def test_a_call_that_makes_those_before_it_void_takes_no_command_with_it(

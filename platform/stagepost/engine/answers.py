@@ -2,7 +2,8 @@
 
 The answer to a command is what its own handling said; where that said nothing yet, the first
 message behind it in the outbox that answers its type, for its caller and reference. It is the same
-one, however often the command is brought. What waits for a person as a dead letter has none.
+one, however often the command is brought. What waits for a person as a dead letter has none, and
+what that person discards will have none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from stagepost.engine.desk import Desk
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import POLL, sleep_until
 from stagepost.engine.store import Store
-from stagepost.errors import BadMessage, StoreError
+from stagepost.errors import BadMessage, GivenUp, StoreError
 from stagepost.messages import Answer, Command, Message, decode
 
 WAIT_SECONDS = 2.0
@@ -55,11 +56,15 @@ class Answers:
 
         Raises:
             NoRoom, OutcomeUnknown: bring it again.
+            GivenUp: it will have none.
         """
         await self._desk.take_in(command)
         message = _read(command)
         # What is no command of ours waits for a person, as a dead letter.
-        return await self._wait(command, message) if isinstance(message, Command) else None
+        answer = await self._wait(command, message) if isinstance(message, Command) else None
+        if answer is None and (reason := await self._store.discarded(command.id)) is not None:
+            raise GivenUp(reason)
+        return answer
 
     async def _wait(self, command: Envelope, message: Command) -> Envelope | None:
         wanted = self._wanted.get(command.id)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 import structlog
 
 from stagepost.engine.answers import is_answer
-from stagepost.engine.batch import Batch, Lease, Retry
+from stagepost.engine.batch import Batch, Commit, Handled, Lease, Retry
 from stagepost.engine.calls import Calls
 from stagepost.engine.desk import Desk
 from stagepost.engine.envelope import Envelope
@@ -27,7 +27,7 @@ from stagepost.engine.items import Item
 from stagepost.engine.recipients import Recipients
 from stagepost.engine.store import PendingCall, Store
 from stagepost.engine.telemetry import Metrics
-from stagepost.errors import BadMessage, CallFailed, StoreError
+from stagepost.errors import BadMessage, CallFailed, GivenUp, StoreError
 from stagepost.messages import Call, CallAnswer, Kind, decode, encode
 
 MAX_CALLS = 256
@@ -98,16 +98,7 @@ class Caller:
 
     async def _work_off(self, call: PendingCall, wake: asyncio.Event) -> None:
         try:
-            make = self._ask if call.message.kind == Kind.COMMAND else self._make
-            item = await make(call)
-            if item is None:
-                self._metrics.called(call.channel, "delivered")
-                await self._put_off(call, _wait(call, LAST_LOOK), delivered=True)
-            else:
-                self._metrics.called(call.channel, "answered")
-                item.done = asyncio.get_running_loop().create_future()
-                self._desk.put(item)
-                await item.done
+            await self._try(call)
         except Exception as error:  # noqa: BLE001  # whatever it is, the other calls must go on
             self._metrics.called(call.channel, "failed")
             await self._fail(call, error)
@@ -115,6 +106,29 @@ class Caller:
             self._busy.discard(call.lane)
             self._under_way[call.channel] -= 1
             wake.set()
+
+    async def _try(self, call: PendingCall) -> None:
+        try:
+            make = self._ask if call.message.kind == Kind.COMMAND else self._make
+            item = await make(call)
+        except GivenUp as error:
+            self._metrics.called(call.channel, "given up")
+            await self._end(call, str(error))
+            return
+        if item is None:
+            self._metrics.called(call.channel, "delivered")
+            await self._put_off(call, _wait(call, LAST_LOOK), delivered=True)
+        else:
+            self._metrics.called(call.channel, "answered")
+            item.done = asyncio.get_running_loop().create_future()
+            self._desk.put(item)
+            await item.done
+
+    async def _end(self, call: PendingCall, reason: str) -> None:
+        """Ask no more, and keep in the journal why: whoever waits for the answer waits in vain."""
+        log.error("command given up", **_about(call), reason=reason)
+        commit = Commit(_no_answer(call), Handled.REFUSED, reason, call=call.position)
+        await self._store.append(Batch([commit], lease=self._lease))
 
     async def _ask(self, call: PendingCall) -> Item | None:
         """Bring a command to its recipient; None where it has it, and no answer yet."""
@@ -146,10 +160,7 @@ class Caller:
         wait = _wait(call, most)
         log.warning(
             "call failed",
-            to=call.channel,
-            type=call.message.type,
-            key=call.message.key,
-            correlation=str(call.message.correlation),
+            **_about(call),
             attempt=call.attempt + 1,
             reason=str(error) or type(error).__name__,
             again_in=wait,
@@ -184,6 +195,32 @@ class Caller:
 def _wait(call: PendingCall, most: float) -> float:
     """Return in how many seconds a call is made again."""
     return min(FIRST_RETRY * 2.0 ** min(call.attempt, DOUBLED), most)
+
+
+def _about(call: PendingCall) -> dict[str, str]:
+    """Return what the log says about a call."""
+    asked = call.message
+    return {
+        "to": call.channel,
+        "type": asked.type,
+        "key": asked.key,
+        "correlation": str(asked.correlation),
+    }
+
+
+def _no_answer(call: PendingCall) -> Envelope:
+    """Return what stands in the place of an answer that will never be."""
+    asked = call.message
+    return replace(
+        asked,
+        id=derived(asked.id, "answer"),
+        kind=Kind.ANSWER,
+        source=call.channel,
+        causation=asked.id,
+        recipient=None,
+        incarnation=0,
+        position=0,
+    )
 
 
 def _may_answer(answer: Envelope, command: Envelope) -> bool:

@@ -281,6 +281,10 @@ class Store(Protocol):
         """Give open dead letters up for good; return how many there were."""
         ...
 
+    async def discarded(self, message: UUID) -> str | None:
+        """Return why a message was given up for good as a dead letter, None where it was not."""
+        ...
+
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         """Return what was sent and handled after a position, of one key or of all."""
         ...

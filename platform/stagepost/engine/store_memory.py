@@ -296,6 +296,9 @@ class MemoryStore(MemoryLeases):
     async def discard(self, ids: Collection[int], reason: str) -> int:
         return self._letters.discard(ids, reason)
 
+    async def discarded(self, message: UUID) -> str | None:
+        return self._letters.discarded(message)
+
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         entries = self._journal if key is None else [e for e in self._journal if e.key == key]
         return page(entries, lambda entry: entry.position, after, limit)

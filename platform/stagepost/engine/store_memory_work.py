@@ -165,6 +165,10 @@ class DeadLetters:
             self._letters[letter.id] = replace(letter, state="discarded", reason=why)
         return len(unwanted)
 
+    def discarded(self, message: UUID) -> str | None:
+        given_up = (d for d in self._letters.values() if d.state == "discarded")
+        return next((d.reason for d in given_up if d.message.id == message), None)
+
 
 class Cursors:
     """How far each reader has come in each log."""

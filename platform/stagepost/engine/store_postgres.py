@@ -253,6 +253,10 @@ class PostgresStore:
     async def discard(self, ids: Collection[int], reason: str) -> int:
         return len(await self._fetch("discard", list(ids), reason))
 
+    async def discarded(self, message: UUID) -> str | None:
+        rows = await self._fetch("discarded", message)
+        return rows[0]["reason"] if rows else None
+
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         rows = await (
             self._fetch("journal", after, limit)

@@ -201,6 +201,10 @@ UPDATE dead_letters SET state = 'redrive' WHERE state = 'parked' AND id = ANY ($
 UPDATE dead_letters SET state = 'discarded', reason = reason || '; discarded: ' || $2
  WHERE state IN ('parked', 'waiting', 'redrive') AND id = ANY ($1::bigint[]) RETURNING id
 
+-- name: discarded
+-- Was this given up for good, and why?
+SELECT reason FROM dead_letters WHERE message_id = $1 AND state = 'discarded'
+
 -- name: journal
 -- What was sent and what was heard, of all keys, in the order of commits.
 (SELECT 'out' AS direction, position, message_id, type, kind, coalesce(recipient, nullif(channel, 'broker')) AS peer,
