@@ -281,6 +281,10 @@ class Store(Protocol):
         """Give open dead letters up for good; return how many there were."""
         ...
 
+    async def has_heard(self, message: UUID) -> bool:
+        """Tell whether a message is in the inbox, whatever was done about it."""
+        ...
+
     async def discarded(self, message: UUID) -> str | None:
         """Return why a message was given up for good as a dead letter, None where it was not."""
         ...

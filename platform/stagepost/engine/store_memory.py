@@ -296,6 +296,9 @@ class MemoryStore(MemoryLeases):
     async def discard(self, ids: Collection[int], reason: str) -> int:
         return self._letters.discard(ids, reason)
 
+    async def has_heard(self, message: UUID) -> bool:
+        return message in self._heard
+
     async def discarded(self, message: UUID) -> str | None:
         return self._letters.discarded(message)
 

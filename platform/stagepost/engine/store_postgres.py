@@ -253,6 +253,9 @@ class PostgresStore:
     async def discard(self, ids: Collection[int], reason: str) -> int:
         return len(await self._fetch("discard", list(ids), reason))
 
+    async def has_heard(self, message: UUID) -> bool:
+        return bool((await self._fetch("is_kept", message))[0][0])
+
     async def discarded(self, message: UUID) -> str | None:
         rows = await self._fetch("discarded", message)
         return rows[0]["reason"] if rows else None

@@ -7,7 +7,7 @@ SELECT * FROM append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,
   $49,$50,$51,$52,$53,$54,$55,$56,$57,$58,$59)
 
 -- name: is_kept
--- Is what was confirmed to be stored still there?
+-- Is this message there, or, if it was confirmed to be stored, is it still?
 SELECT EXISTS (SELECT FROM inbox WHERE message_id = $1)
 
 -- name: load
