@@ -28,6 +28,7 @@ StagepostError
         ForeignMessage          somebody else wrote to a stream that only its owner may write to
         FeedRefused             a source cannot tell what comes after our cursor
     CallFailed                  the world outside, or a recipient, did not answer: it is tried again
+    GivenUp                     a command will never be answered: it was discarded as a dead letter
     BadSettings
     NotInstalled                what was chosen needs a package that is not installed here
     StackError                  `stagepost up` cannot start, or lost, a part of the stack
@@ -187,6 +188,10 @@ class FeedRefused(TransportError):
 
 class CallFailed(StagepostError):
     """The world outside, or a recipient, did not answer as agreed. The call is tried again."""
+
+
+class GivenUp(StagepostError):
+    """A command that its recipient could not handle was discarded: it will never be answered."""
 
 
 class BadSettings(StagepostError):

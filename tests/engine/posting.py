@@ -175,18 +175,20 @@ class AskingWorld:
         self.recipients = recipients
         self.broker = MemoryBroker()
         self.lease_seconds = 60.0
+        self.service = CLIENT
+        self.calls = MemoryCalls({}, LONG)
 
     @asynccontextmanager
     async def running(self, holder: str = "client-1") -> AsyncIterator[Instance]:
         transport = MemoryTransport(self.broker)
         instance = Instance(
-            CLIENT,
+            self.service,
             {"counter": COUNTER},
             holder=holder,
             store=self.store,
             tables=MemoryTables(),
             network=Network({NATS: transport}, transport, self.recipients, POSTED),
-            calls=MemoryCalls({}, LONG),
+            calls=self.calls,
             ids=SeededIds(11),
             metrics=Metrics("client"),
             delays={},

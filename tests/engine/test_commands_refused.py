@@ -11,7 +11,7 @@ import pytest
 from stagepost import Decision, Load
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.transports.http_envelope import write_binary
-from stagepost.errors import CallFailed
+from stagepost.errors import CallFailed, GivenUp
 from stagepost.messages import Command, Message, encode
 from tests.engine.counter import (
     COUNTER,
@@ -98,7 +98,7 @@ async def test_a_command_in_the_name_of_another_caller_is_a_dead_letter(
     assert "mallory" in letter.reason
 
 
-async def test_a_discarded_command_that_is_brought_again_holds_up_nobody(
+async def test_a_discarded_command_that_is_brought_again_is_410_and_holds_up_nobody(
     world: CountingWorld,
 ) -> None:
     async with world.serving() as served:
@@ -108,7 +108,8 @@ async def test_a_discarded_command_that_is_brought_again_holds_up_nobody(
         await world.store.discard([letter.id], "nobody wants it")
         await until_awaited(lambda: _is_free(served))
 
-        assert await served.recipients.ask(poison) is None
+        with pytest.raises(GivenUp, match="discarded: nobody wants it"):
+            await served.recipients.ask(poison)
         assert total_of(await served.recipients.ask(world.next_command("a", 1))) == 1
     assert await world.store.dead_letters(0, 10) == []
 

@@ -101,6 +101,16 @@ def test_answers_to_commands_over_http_come_with_them_whatever_the_way_back_is()
     assert found["payments->fulfillment PaymentReceived"].transport == HTTP
 
 
+def test_what_also_answers_a_command_over_http_comes_with_it() -> None:
+    """An order that is confirmed answers who wants it rejected, and never asked for the other."""
+    handlers = {ordering.OrderConfirmed: note, ordering.OrderRejected: note}
+    boss = Service("boss", "Asks.", 0, Path(), handlers, sends=(ordering.RejectOrder,))
+    found = links_of(Links(commands=HTTP), {"ordering": SHOP["ordering"], "boss": boss})
+    for answer in ("OrderConfirmed", "OrderRejected"):
+        link = found[f"ordering->boss {answer}"]
+        assert (link.kind, link.transport) == ("answer", HTTP)
+
+
 def test_blanks_around_the_arrow_change_nothing() -> None:
     found = links_of(Links.read({" fulfillment -> payments ": HTTP}))
     assert found["fulfillment->payments RetrievePayment"].transport == HTTP

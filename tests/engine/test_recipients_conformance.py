@@ -14,7 +14,7 @@ from stagepost.engine.recipients import NoRecipients, Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.recipients_memory import MemoryRecipients, Taker
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
-from stagepost.errors import CallFailed, NoRoom
+from stagepost.errors import CallFailed, GivenUp, NoRoom
 from tests.engine.counter import World
 from tests.engine.posting import LONG, answer_to
 from tests.engine.test_calls_conformance import serving
@@ -36,6 +36,8 @@ async def opened_over_http(taker: Taker, seconds: float, exits: AsyncExitStack) 
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        except GivenUp as error:
+            return web.Response(status=410, text=str(error))
         except NoRoom as error:
             return web.Response(status=503, text=str(error))
         if answer is None:
@@ -99,6 +101,15 @@ async def test_a_recipient_that_cannot_take_it_now_says_why(open_recipients: Ope
 
     recipients = await open_recipients(full, LONG)
     with pytest.raises(CallFailed, match=r"counter\.Count to counter was .*3 MiB left"):
+        await recipients.ask(command())
+
+
+async def test_a_recipient_that_has_given_it_up_says_why(open_recipients: Open) -> None:
+    async def given_up(_: Envelope) -> Envelope | None:
+        raise GivenUp("discarded: nobody wants it")
+
+    recipients = await open_recipients(given_up, LONG)
+    with pytest.raises(GivenUp, match="discarded: nobody wants it"):
         await recipients.ask(command())
 
 

@@ -85,6 +85,13 @@ async def test_calls_of_busy_keys_are_left_out(world: World) -> None:
     assert await world.store.due_calls(10, ["k", "other"]) == ([], None)
 
 
+async def test_calls_of_full_channels_are_left_out(world: World) -> None:
+    await send(world, called("k"), called("other", channel="carrier"))
+    calls, later = await world.store.due_calls(1, [], ["provider"])
+    assert ([call.message.key for call in calls], later) == (["other"], None)
+    assert await world.store.due_calls(10, [], ["provider", "carrier"]) == ([], None)
+
+
 async def test_no_more_calls_are_returned_than_asked_for(world: World) -> None:
     await send(world, called("k1"), called("k2"), called("k3"))
     calls, _ = await world.store.due_calls(2, [])

@@ -2,7 +2,8 @@
 
 The answer to a command is what its own handling said; where that said nothing yet, the first
 message behind it in the outbox that answers its type, for its caller and reference. It is the same
-one, however often the command is brought. What waits for a person as a dead letter has none.
+one, however often the command is brought. What waits for a person as a dead letter has none, and
+what that person discards will have none.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from stagepost.engine.desk import Desk
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import POLL, sleep_until
 from stagepost.engine.store import Store
-from stagepost.errors import BadMessage, StoreError
+from stagepost.errors import BadMessage, GivenUp, StoreError
 from stagepost.messages import Answer, Command, Message, decode
 
 WAIT_SECONDS = 2.0
 """How long somebody who brings a command is kept waiting for its answer."""
+
+MAX_KNOWN = 10_000
+"""Commands without an answer that are known here: who asks again costs no decision."""
 
 LOOK_SECONDS = 0.25
 """How often the outbox is looked at: another instance may have written the answer."""
@@ -47,6 +51,7 @@ class Answers:
         self._store = store
         self._awaited = desk.awaited
         self._wanted: dict[UUID, _Wanted] = {}
+        self._unanswered: dict[UUID, None] = {}
         self._ending = asyncio.Event()
         self._looked_at = 0.0
 
@@ -55,11 +60,28 @@ class Answers:
 
         Raises:
             NoRoom, OutcomeUnknown: bring it again.
+            GivenUp: it will have none.
         """
-        await self._desk.take_in(command)
+        if not await self._has(command.id):
+            await self._desk.take_in(command)
         message = _read(command)
         # What is no command of ours waits for a person, as a dead letter.
-        return await self._wait(command, message) if isinstance(message, Command) else None
+        answer = await self._wait(command, message) if isinstance(message, Command) else None
+        if answer is None and (reason := await self._store.discarded(command.id)) is not None:
+            raise GivenUp(reason)
+        self._note(command.id, is_answered=answer is not None)
+        return answer
+
+    async def _has(self, command: UUID) -> bool:
+        """Tell whether a command is asked about again, and still stored."""
+        return command in self._unanswered and await self._store.has_heard(command)
+
+    def _note(self, command: UUID, *, is_answered: bool) -> None:
+        self._unanswered.pop(command, None)
+        if not is_answered:
+            self._unanswered[command] = None
+            if len(self._unanswered) > MAX_KNOWN:
+                del self._unanswered[next(iter(self._unanswered))]
 
     async def _wait(self, command: Envelope, message: Command) -> Envelope | None:
         wanted = self._wanted.get(command.id)

@@ -9,14 +9,15 @@ its id, and no longer holds up those behind it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 import structlog
 
 from stagepost.engine.answers import is_answer
-from stagepost.engine.batch import Batch, Lease, Retry
+from stagepost.engine.batch import Batch, Commit, Handled, Lease, Retry
 from stagepost.engine.calls import Calls
 from stagepost.engine.desk import Desk
 from stagepost.engine.envelope import Envelope
@@ -26,11 +27,11 @@ from stagepost.engine.items import Item
 from stagepost.engine.recipients import Recipients
 from stagepost.engine.store import PendingCall, Store
 from stagepost.engine.telemetry import Metrics
-from stagepost.errors import BadMessage, CallFailed, StoreError
+from stagepost.errors import BadMessage, CallFailed, GivenUp, StoreError
 from stagepost.messages import Call, CallAnswer, Kind, decode, encode
 
 MAX_CALLS = 256
-"""Calls under way at once."""
+"""Calls under way at once to one recipient, or part of the world: who is slow holds up no other."""
 
 FIRST_RETRY, LAST_RETRY = 0.2, 30.0
 """Seconds before a failed call is made again: doubled each time, up to the last."""
@@ -64,6 +65,7 @@ class Caller:
         self._lease = lease
         self._metrics = metrics
         self._busy: set[str] = set()
+        self._under_way: Counter[str] = Counter()
         self._later: list[_Later] = []
         self._has_later = asyncio.Event()
 
@@ -77,10 +79,12 @@ class Caller:
         try:
             while True:
                 wake.clear()
-                room = MAX_CALLS - len(self._busy)
-                due, next_in = await self._store.due_calls(room, self._busy) if room else ([], None)
+                full = [to for to, calls in self._under_way.items() if calls >= MAX_CALLS]
+                most = max((n for n in self._under_way.values() if n < MAX_CALLS), default=0)
+                due, next_in = await self._store.due_calls(MAX_CALLS - most, self._busy, full)
                 for call in due:
                     self._busy.add(call.lane)
+                    self._under_way[call.channel] += 1
                     under_way.add(task := asyncio.create_task(self._work_off(call, wake)))
                     task.add_done_callback(under_way.discard)
                 if not due:
@@ -94,22 +98,37 @@ class Caller:
 
     async def _work_off(self, call: PendingCall, wake: asyncio.Event) -> None:
         try:
-            make = self._ask if call.message.kind == Kind.COMMAND else self._make
-            item = await make(call)
-            if item is None:
-                self._metrics.called(call.channel, "delivered")
-                await self._put_off(call, _wait(call, LAST_LOOK), delivered=True)
-            else:
-                self._metrics.called(call.channel, "answered")
-                item.done = asyncio.get_running_loop().create_future()
-                self._desk.put(item)
-                await item.done
+            await self._try(call)
         except Exception as error:  # noqa: BLE001  # whatever it is, the other calls must go on
             self._metrics.called(call.channel, "failed")
             await self._fail(call, error)
         finally:
             self._busy.discard(call.lane)
+            self._under_way[call.channel] -= 1
             wake.set()
+
+    async def _try(self, call: PendingCall) -> None:
+        try:
+            make = self._ask if call.message.kind == Kind.COMMAND else self._make
+            item = await make(call)
+        except GivenUp as error:
+            self._metrics.called(call.channel, "given up")
+            await self._end(call, str(error))
+            return
+        if item is None:
+            self._metrics.called(call.channel, "delivered")
+            await self._put_off(call, _wait(call, LAST_LOOK), delivered=True)
+        else:
+            self._metrics.called(call.channel, "answered")
+            item.done = asyncio.get_running_loop().create_future()
+            self._desk.put(item)
+            await item.done
+
+    async def _end(self, call: PendingCall, reason: str) -> None:
+        """Ask no more, and keep in the journal why: whoever waits for the answer waits in vain."""
+        log.error("command given up", **_about(call), reason=reason)
+        commit = Commit(_no_answer(call), Handled.REFUSED, reason, call=call.position)
+        await self._store.append(Batch([commit], lease=self._lease))
 
     async def _ask(self, call: PendingCall) -> Item | None:
         """Bring a command to its recipient; None where it has it, and no answer yet."""
@@ -141,10 +160,7 @@ class Caller:
         wait = _wait(call, most)
         log.warning(
             "call failed",
-            to=call.channel,
-            type=call.message.type,
-            key=call.message.key,
-            correlation=str(call.message.correlation),
+            **_about(call),
             attempt=call.attempt + 1,
             reason=str(error) or type(error).__name__,
             again_in=wait,
@@ -179,6 +195,32 @@ class Caller:
 def _wait(call: PendingCall, most: float) -> float:
     """Return in how many seconds a call is made again."""
     return min(FIRST_RETRY * 2.0 ** min(call.attempt, DOUBLED), most)
+
+
+def _about(call: PendingCall) -> dict[str, str]:
+    """Return what the log says about a call."""
+    asked = call.message
+    return {
+        "to": call.channel,
+        "type": asked.type,
+        "key": asked.key,
+        "correlation": str(asked.correlation),
+    }
+
+
+def _no_answer(call: PendingCall) -> Envelope:
+    """Return what stands in the place of an answer that will never be."""
+    asked = call.message
+    return replace(
+        asked,
+        id=derived(asked.id, "answer"),
+        kind=Kind.ANSWER,
+        source=call.channel,
+        causation=asked.id,
+        recipient=None,
+        incarnation=0,
+        position=0,
+    )
 
 
 def _may_answer(answer: Envelope, command: Envelope) -> bool:

@@ -236,7 +236,9 @@ class Decider:
             )
         if isinstance(message, Command) and message.OWNER in self._posts:
             to = message.OWNER
-            return _row(name, message, recipient=to, channel=to, lane=f"{to}/{message.key}")
+            # No lane of the service's own calls: these may make void what waits in theirs.
+            lane = f"command/{to}/{message.key}"
+            return _row(name, message, recipient=to, channel=to, lane=lane)
         if isinstance(message, Command):
             return _row(name, message, recipient=message.OWNER)
         return _row(name, message)

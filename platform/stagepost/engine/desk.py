@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -62,6 +63,7 @@ class Desk:
         self._waiting: deque[Item] = deque()
         self._asking = 0
         self._idempotent = Idempotent(store)
+        self._brought: dict[UUID, asyncio.Future[Any]] = {}
         self._sources: dict[str, Source] = {}
         self._cursors: dict[CursorId, Cursor] = {}
         self._lease: Lease | None = None
@@ -104,8 +106,12 @@ class Desk:
             OutcomeUnknown: not known within the time limit; bring it again.
         """
         async with self._asks(command.type, "bring it again, under the same id"):
-            done = asyncio.get_running_loop().create_future()
-            await self._ask(Item(command, done=done, needs_lease=False))
+            done = self._brought.get(command.id)
+            if done is None:  # else it lies here already: nobody lays it here once more
+                done = self._brought[command.id] = asyncio.get_running_loop().create_future()
+                done.add_done_callback(lambda _: self._brought.pop(command.id, None))
+                self.put(Item(command, done=done, needs_lease=False))
+            await asyncio.shield(done)
 
     @asynccontextmanager
     async def _asks(self, what: str, again: str) -> AsyncIterator[None]:

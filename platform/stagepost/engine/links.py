@@ -104,7 +104,9 @@ class Links:
         for sender in services.values():
             for reader in services.values():
                 for message in sorted(reader.reads_from(sender), key=lambda m: m.TYPE):
-                    asks = issubclass(message, Answer) and message.TO in reader.sends
+                    asks = issubclass(message, Answer) and any(
+                        command in reader.sends for command in (message.TO, *message.ALSO)
+                    )
                     transport = self._of(sender, reader)
                     if asks and self._of(reader, sender) == HTTP:
                         transport = HTTP

@@ -18,6 +18,7 @@ class Recipients(Protocol):
 
         Raises:
             CallFailed: not delivered, or nobody knows; bring it again.
+            GivenUp: it will never be answered.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Commands over HTTP: CloudEvents in binary mode, POSTed to the recipient's /commands.
 
-200 is the answering message, 202 says that there is none yet: bring the command again under its id.
+200 is the answering message, 202 says that there is none yet: bring the command again under its id;
+410 says that there will be none.
 What it cannot do: reach a recipient that does not run (the command waits in the sender's outbox,
 and is brought again); carry what the recipient tells others; keep the order of answers, where a
 command that was delivered is answered after the next of its key; give back to a recipient whose
@@ -15,7 +16,7 @@ from http import HTTPStatus
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.http_client import HttpClient
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
-from stagepost.errors import CallFailed
+from stagepost.errors import CallFailed, GivenUp
 
 PATH = "/commands"
 _EXCERPT = 300  # characters of a refusal that are told
@@ -42,7 +43,8 @@ class HttpRecipients:
                 return None
             case status:
                 excerpt = answered.body[:_EXCERPT].decode(errors="replace") or "(no text)"
-                raise CallFailed(f"{request} was answered with {status}: {excerpt}")
+                failed = GivenUp if status == HTTPStatus.GONE else CallFailed
+                raise failed(f"{request} was answered with {status}: {excerpt}")
 
     async def close(self) -> None:
         await self._http.close()

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.memory_client import MemoryClient
-from stagepost.errors import CallFailed, StagepostError
+from stagepost.errors import CallFailed, GivenUp, StagepostError
 
 Taker: TypeAlias = Callable[[Envelope], Awaitable[Envelope | None]]
 """Returns the answer, or None where there is none yet. Raises ConnectionError where the connection
@@ -28,7 +28,7 @@ class MemoryRecipients:
         request = f"{command.type} to {to}"
         try:
             return await self._client.ask(request, lambda: taker(command))
-        except CallFailed:
+        except (CallFailed, GivenUp):
             raise
         except StagepostError as error:
             raise CallFailed(f"{request} was refused: {error}") from error

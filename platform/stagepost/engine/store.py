@@ -181,9 +181,11 @@ class Store(Protocol):
         ...
 
     async def due_calls(
-        self, limit: int, busy: Collection[str]
+        self, limit: int, busy: Collection[str], full: Collection[str] = ()
     ) -> tuple[list[PendingCall], float | None]:
         """Return calls whose time has come, the oldest of each lane that is not in `busy`.
+
+        Those of the channels in `full` are left out.
 
         Also returns in how many seconds the next one is due, None where none waits.
         """
@@ -270,6 +272,14 @@ class Store(Protocol):
 
     async def discard(self, ids: Collection[int], reason: str) -> int:
         """Give open dead letters up for good; return how many there were."""
+        ...
+
+    async def has_heard(self, message: UUID) -> bool:
+        """Tell whether a message is in the inbox, whatever was done about it."""
+        ...
+
+    async def discarded(self, message: UUID) -> str | None:
+        """Return why a message was given up for good as a dead letter, None where it was not."""
         ...
 
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:

@@ -250,9 +250,9 @@ class MemoryStore(MemoryLeases):
         return self._pruned
 
     async def due_calls(
-        self, limit: int, busy: Collection[str]
+        self, limit: int, busy: Collection[str], full: Collection[str] = ()
     ) -> tuple[list[PendingCall], float | None]:
-        return self._calls.due(limit, busy, self._clock.now())
+        return self._calls.due(limit, busy, full, self._clock.now())
 
     async def due_timers(self, limit: int) -> tuple[list[DueTimer], float | None]:
         return self._timers.due(limit, self._clock.now())
@@ -294,6 +294,12 @@ class MemoryStore(MemoryLeases):
 
     async def discard(self, ids: Collection[int], reason: str) -> int:
         return self._letters.discard(ids, reason)
+
+    async def has_heard(self, message: UUID) -> bool:
+        return message in self._heard
+
+    async def discarded(self, message: UUID) -> str | None:
+        return self._letters.discarded(message)
 
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         entries = self._journal if key is None else [e for e in self._journal if e.key == key]

@@ -58,12 +58,16 @@ class Calls:
                 self._waiting[position] = replace(waiting, due_at=now)
 
     def due(
-        self, limit: int, busy: Collection[str], now: datetime
+        self, limit: int, busy: Collection[str], full: Collection[str], now: datetime
     ) -> tuple[list[PendingCall], float | None]:
         oldest: dict[str, _Waiting] = {}
         for waiting in self._waiting.values():
             oldest.setdefault(waiting.call.lane, waiting)
-        idle = [waiting for lane, waiting in oldest.items() if lane not in busy]
+        idle = [
+            waiting
+            for lane, waiting in oldest.items()
+            if lane not in busy and waiting.call.channel not in full
+        ]
         idle.sort(key=lambda waiting: (waiting.due_at, waiting.call.position))
         due, later = _split(idle[:limit], lambda waiting: waiting.due_at, now)
         return [waiting.call for waiting in due], later
@@ -160,6 +164,10 @@ class DeadLetters:
             why = f"{letter.reason}; discarded: {reason}"
             self._letters[letter.id] = replace(letter, state="discarded", reason=why)
         return len(unwanted)
+
+    def discarded(self, message: UUID) -> str | None:
+        given_up = (d for d in self._letters.values() if d.state == "discarded")
+        return next((d.reason for d in given_up if d.message.id == message), None)
 
 
 class Cursors:

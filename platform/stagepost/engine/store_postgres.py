@@ -161,9 +161,9 @@ class PostgresStore:
         return {name: Place(*place) for name, *place in await self._fetch("pruned")}
 
     async def due_calls(
-        self, limit: int, busy: Collection[str]
+        self, limit: int, busy: Collection[str], full: Collection[str] = ()
     ) -> tuple[list[PendingCall], float | None]:
-        rows = await self._fetch("due_calls", limit, list(busy))
+        rows = await self._fetch("due_calls", limit, list(busy), list(full))
         due = [
             PendingCall(
                 row["position"], row["channel"], row["lane"], row["attempt"], self._sent(row)
@@ -251,6 +251,13 @@ class PostgresStore:
 
     async def discard(self, ids: Collection[int], reason: str) -> int:
         return len(await self._fetch("discard", list(ids), reason))
+
+    async def has_heard(self, message: UUID) -> bool:
+        return bool((await self._fetch("is_kept", message))[0][0])
+
+    async def discarded(self, message: UUID) -> str | None:
+        rows = await self._fetch("discarded", message)
+        return rows[0]["reason"] if rows else None
 
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         rows = await (

@@ -7,7 +7,7 @@ SELECT * FROM append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,
   $49,$50,$51,$52,$53,$54,$55,$56,$57,$58,$59)
 
 -- name: is_kept
--- Is what was confirmed to be stored still there?
+-- Is this message there, or, if it was confirmed to be stored, is it still?
 SELECT EXISTS (SELECT FROM inbox WHERE message_id = $1)
 
 -- name: load
@@ -80,11 +80,11 @@ SELECT type, max(incarnation) AS incarnation, max(position) AS position FROM (
  GROUP BY type
 
 -- name: due_calls
--- The oldest call of each lane that nobody works on; those behind it wait. And of those that are not
--- yet due the next: it says how long to sleep.
+-- The oldest call of each lane that nobody works on, of channels with room; those behind it wait. And of
+-- those that are not yet due the next: it says how long to sleep.
 WITH first AS NOT MATERIALIZED (
   SELECT c.* FROM calls c
-   WHERE c.lane <> ALL ($2::text[])
+   WHERE c.lane <> ALL ($2::text[]) AND c.channel <> ALL ($3::text[])
      AND NOT EXISTS (SELECT FROM calls e WHERE e.lane = c.lane AND e.position < c.position)),
 wanted AS (
   (SELECT * FROM first WHERE due_at <= (SELECT clock_timestamp()) ORDER BY due_at, position LIMIT $1)
@@ -200,6 +200,10 @@ UPDATE dead_letters SET state = 'redrive' WHERE state = 'parked' AND id = ANY ($
 -- Given up for good, and why.
 UPDATE dead_letters SET state = 'discarded', reason = reason || '; discarded: ' || $2
  WHERE state IN ('parked', 'waiting', 'redrive') AND id = ANY ($1::bigint[]) RETURNING id
+
+-- name: discarded
+-- Was this given up for good, and why?
+SELECT reason FROM dead_letters WHERE message_id = $1 AND state = 'discarded'
 
 -- name: journal
 -- What was sent and what was heard, of all keys, in the order of commits.

@@ -12,6 +12,7 @@ from litestar.params import SkipValidation
 from stagepost.engine.answers import Answers
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
 from stagepost.engine.web.problems import RETRY, AnyRequest, Fault, Invalid
+from stagepost.errors import GivenUp
 from stagepost.messages import Kind
 
 
@@ -22,7 +23,7 @@ def command_route(service: str) -> HTTPRouteHandler:
     async def take_command(
         request: AnyRequest, answers: SkipValidation[Answers]
     ) -> Response[bytes]:
-        """Handle a command: 200 with the answering message, 202 where there is none yet."""
+        """Handle a command: 200 with the answer, 202 where there is none yet, 410: never."""
         try:
             command = read_binary(request.headers, await request.body())
         except (KeyError, ValueError) as error:
@@ -34,7 +35,10 @@ def command_route(service: str) -> HTTPRouteHandler:
                 detail=f"this is {service}: it takes commands to it, not a {command.kind} to"
                 f" {command.recipient}",
             )
-        answer = await answers.answer(command)
+        try:
+            answer = await answers.answer(command)
+        except GivenUp as error:
+            raise HTTPException(status_code=HTTPStatus.GONE, detail=str(error)) from None
         if answer is None:
             return Response(b"", status_code=HTTPStatus.ACCEPTED, headers=RETRY)
         return Response(answer.body, headers=write_binary(answer))

@@ -106,7 +106,8 @@ KINDS: Mapping[int, ProblemKind] = {
         "pruned",
         "It is no longer kept",
         "The service has forgotten what is older than its operator wants to keep. The detail says "
-        "where it begins now. Who has not read what lies before that cannot get it here any more.",
+        "where it begins now. Who has not read what lies before that cannot get it here any more. "
+        "Or a command that could not be handled was given up: it will never be answered.",
     ),
     413: ProblemKind(
         "too-large", "The request is too large", "A request's body may have up to 1 MiB."
