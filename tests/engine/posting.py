@@ -40,6 +40,7 @@ from tests.engine.counter import (
     NotCounted,
     World,
     grow,
+    until_awaited,
 )
 
 LONG = 30.0
@@ -252,3 +253,18 @@ def answer_to(command: Envelope, total: int = 1, **more: Any) -> Envelope:
         position=7,
     )
     return replace(answer, **more)
+
+
+async def answers(command: Envelope) -> Envelope | None:
+    return answer_to(command)
+
+
+async def ask(instance: Any, name: str, *by: int) -> None:
+    await instance.desk.request(AskToCount(name=name, by=by or (1,)))
+
+
+async def all_answered(world: AskingWorld) -> None:
+    async def none_open() -> bool:
+        return await world.open_calls() == 0
+
+    await until_awaited(none_open)

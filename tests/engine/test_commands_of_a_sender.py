@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from stagepost import Call, CallAnswer, Decision, Load
+from stagepost import Decision, Load
 from stagepost.engine import caller
 from stagepost.engine.batch import Appended, Batch
-from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
-from stagepost.errors import CallFailed, GivenUp, StoreUnavailable
+from stagepost.errors import CallFailed, StoreUnavailable
 from tests.conftest import Database
 from tests.engine.counter import (
     COUNTER,
@@ -26,17 +25,15 @@ from tests.engine.counter import (
     Counted,
     grow,
     until,
-    until_awaited,
 )
 from tests.engine.posting import (
-    CLIENT,
-    LONG,
     AskingWorld,
-    AskToCount,
     CountingWorld,
     Scripted,
+    all_answered,
     answer_to,
-    ask_to_count,
+    answers,
+    ask,
 )
 from tests.engine.stores import (
     PostgresWorld,
@@ -51,50 +48,12 @@ def in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caller, "LAST_LOOK", 0.1)
 
 
-async def answers(command: Envelope) -> Envelope | None:
-    return answer_to(command)
-
-
 async def nobody(command: Envelope) -> Envelope | None:
     raise GONE
 
 
 async def no_answer_yet(command: Envelope) -> Envelope | None:
     return None
-
-
-async def ask(instance: Any, name: str, *by: int) -> None:
-    await instance.desk.request(AskToCount(name=name, by=by or (1,)))
-
-
-class CallBack(Call):
-    KEY, OWNER, LANE, SUPERSEDES, TO, PATH = "name", "client", "thing", True, "world", "/"
-    name: str
-    thing: str
-
-
-class CalledBack(CallAnswer):
-    OWNER = "client"
-    call: CallBack
-
-
-CallBack.ANSWER = CalledBack
-
-
-def count_and_call_back(request: AskToCount, load: Load) -> Decision:
-    back = CallBack(name=request.name, thing=f"counter/{request.name}")
-    return Decision(sends=(*ask_to_count(request, load).sends, back))
-
-
-async def answered(world: AskingWorld, key: str) -> bool:
-    return (key, "counter.Counted") in await world.heard()
-
-
-async def all_answered(world: AskingWorld) -> None:
-    async def none_open() -> bool:
-        return await world.open_calls() == 0
-
-    await until_awaited(none_open)
 
 
 @pytest.fixture
@@ -218,31 +177,6 @@ def test_no_wait_ends_its_growth_below_the_longest() -> None:
     assert first * 2**caller.DOUBLED >= caller.LAST_RETRY
 
 
-async def test_who_never_answers_keeps_nobody_else_waiting(
-    world: AskingWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(caller, "MAX_CALLS", 3)
-    called_back: list[str] = []
-
-    async def hangs(_body: bytes, key: str) -> Reply:
-        called_back.append(key)
-        await asyncio.sleep(LONG)
-        return Reply(b"{}")
-
-    world.calls = MemoryCalls({("world", "/"): hangs}, LONG)
-    handlers = {**CLIENT.handlers, AskToCount: count_and_call_back}
-    world.service = replace(CLIENT, handlers=handlers, calls=("world",))
-    async with world.running() as client:
-        for name in "abcdefgh":
-            await ask(client, name)
-
-        async def all_counted() -> bool:
-            return {key for key, _ in await world.heard()} == set("abcdefgh")
-
-        await until_awaited(all_counted)
-        assert len(called_back) == 3
-
-
 async def test_what_was_not_delivered_holds_up_the_next_of_its_key_and_of_no_other(
     world: AskingWorld, recipients: Scripted
 ) -> None:
@@ -273,41 +207,6 @@ async def test_what_was_delivered_holds_up_nothing_and_is_asked_about_until_it_i
         recipients.answer = answers
         await all_answered(world)
     assert len(await world.heard()) == 2
-
-
-async def test_what_its_recipient_has_given_up_is_brought_no_more_and_the_journal_says_why(
-    world: AskingWorld, recipients: Scripted
-) -> None:
-    async def first_is_given_up(command: Envelope) -> Envelope | None:
-        if b'"by":1' in command.body:
-            raise GivenUp("discarded: nobody wants it")
-        return answer_to(command)
-
-    recipients.answer = first_is_given_up
-    async with world.running() as client:
-        await ask(client, "a", 1, 2)
-        await all_answered(world)
-    assert await world.heard() == [("a", "counter.Counted")]
-    assert recipients.times("a") == 2
-    (noted,) = [e for e in await world.store.journal("a", 0, 100) if e.outcome == "refused"]
-    assert (noted.peer, noted.type, noted.causation) == (
-        "counter",
-        "counter.Count",
-        recipients.brought[0].id,
-    )
-    assert noted.detail == "discarded: nobody wants it"
-    assert await world.letters() == []
-
-
-async def test_a_call_that_makes_those_before_it_void_takes_no_command_with_it(
-    world: AskingWorld, recipients: Scripted
-) -> None:
-    """However its lane is called: this one as a recipient and a key."""
-    handlers = {**CLIENT.handlers, AskToCount: count_and_call_back}
-    world.service = replace(CLIENT, handlers=handlers, calls=("world",))
-    async with world.running() as client:
-        await ask(client, "a")
-        await until_awaited(lambda: answered(world, "a"))
 
 
 # Answers that are none.

@@ -13,10 +13,8 @@ import pytest
 from contracts import ordering
 from stagepost import Decision, Load
 from stagepost.engine import answers
-from stagepost.engine.batch import Appended, Batch
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
-from stagepost.errors import OutcomeUnknown
 from stagepost.messages import Answer, Command, encode, example
 from tests.engine.counter import (
     COUNTER,
@@ -190,66 +188,6 @@ async def test_two_who_bring_one_command_at_once_are_both_answered_and_it_is_han
         assert [total_of(answer) for answer in brought] == [2] * 8
         assert await world.total(served.instance, "a") == 2
     assert len(await world.heard("command")) == 1
-
-
-async def test_what_is_brought_again_before_it_is_stored_lies_on_the_desk_once(
-    in_memory: CountingWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else a recipient that is slow for a moment is brought more and more of the same."""
-    monkeypatch.setattr("stagepost.engine.desk.REQUEST_SECONDS", 0.02)
-    keeps, goes_on = in_memory.store.append, asyncio.Event()
-
-    async def slow(batch: Batch) -> Appended:
-        if batch.commits:
-            await goes_on.wait()
-        appended: Appended = await keeps(batch)
-        return appended
-
-    in_memory.store.append = slow
-    command = in_memory.next_command("a", 2)
-    async with in_memory.serving() as served:
-        for _ in range(5):
-            with pytest.raises(OutcomeUnknown):
-                await served.instance.answers.answer(command)
-        assert len(served.instance.desk._waiting) == 0
-        goes_on.set()
-        assert total_of(await asked_until_known(served, command)) == 2
-
-
-async def test_what_is_brought_again_while_it_has_no_answer_is_not_handled_again(
-    world: CountingWorld,
-) -> None:
-    world.service = PATIENT
-    world.failures = 10**9
-    command = world.next_command("a", 2)
-    keeps, handled = world.store.append, []
-
-    async def noting(batch: Batch) -> Appended:
-        handled.extend(commit.cause.id for commit in batch.commits)
-        appended: Appended = await keeps(batch)
-        return appended
-
-    world.store.append = noting
-    async with world.serving() as served:
-        for _ in range(3):
-            assert await served.recipients.ask(command) is None
-        assert handled.count(command.id) == 1
-
-
-async def test_what_a_database_that_was_set_back_forgot_is_handled_when_it_is_brought_again(
-    in_memory: CountingWorld,
-) -> None:
-    in_memory.service = PATIENT
-    in_memory.failures = 10**9
-    command = in_memory.next_command("a", 2)
-    async with in_memory.serving() as served:
-        assert await served.recipients.ask(command) is None
-        in_memory.store._heard.clear()
-        in_memory.store._streams.clear()
-        served.instance.desk._decisions.cache.clear()
-
-        assert await served.recipients.ask(command) is None
-        assert len(await in_memory.heard("command")) == 2
 
 
 async def test_who_gives_up_takes_nothing_from_who_waits_beside_them(

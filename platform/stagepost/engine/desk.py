@@ -106,8 +106,7 @@ class Desk:
             OutcomeUnknown: not known within the time limit; bring it again.
         """
         async with self._asks(command.type, "bring it again, under the same id"):
-            done = self._brought.get(command.id)
-            if done is None:  # else it lies here already: nobody lays it here once more
+            if (done := self._brought.get(command.id)) is None:  # else it lies here already
                 done = self._brought[command.id] = asyncio.get_running_loop().create_future()
                 done.add_done_callback(lambda _: self._brought.pop(command.id, None))
                 self.put(Item(command, done=done, needs_lease=False))
@@ -270,10 +269,8 @@ class Desk:
             if item.cursor is not None:
                 at = goals.get(item.cursor) or self._cursors.get(item.cursor)
                 goals[item.cursor] = onward(at or Cursor(item.cursor, 0, 0), item)
-        numbers = {name: number for number, name in enumerate(goals)}
-        commits = [
-            item.commit(None if item.cursor is None else numbers[item.cursor]) for item in items
-        ]
+        numbers = {name: number for number, name in enumerate(goals)} | {None: None}
+        commits = [item.commit(numbers[item.cursor]) for item in items]
         needs_lease = any(item.needs_lease for item in items)
         return Batch(commits, list(goals.values()), lease=lease if needs_lease else None)
 

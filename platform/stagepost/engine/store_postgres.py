@@ -256,8 +256,7 @@ class PostgresStore:
         return bool((await self._fetch("is_kept", message))[0][0])
 
     async def discarded(self, message: UUID) -> str | None:
-        rows = await self._fetch("discarded", message)
-        return rows[0]["reason"] if rows else None
+        return next((row["reason"] for row in await self._fetch("discarded", message)), None)
 
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         rows = await (
@@ -318,8 +317,7 @@ def _responses(batch: Batch, row: asyncpg.Record) -> dict[int, Idempotency]:
 
 
 def _soonest(rows: Sequence[asyncpg.Record]) -> float | None:
-    waits = [row["due_in"] for row in rows if row["due_in"] > 0]
-    return min(waits, default=None)
+    return min((row["due_in"] for row in rows if row["due_in"] > 0), default=None)
 
 
 def _message(row: asyncpg.Record, **more: Any) -> Envelope:
