@@ -128,7 +128,7 @@ async def test_what_was_told_to_others_under_the_same_key_is_no_answer(
     async def mine(served: Served, **said: str) -> Envelope | None:
         count = Count(**{"caller": "client", "reference": "a", "name": "a", "by": 1, **said})
         command = replace(world.next_command("a", 1), body=encode(count), source=str(count.caller))
-        return await served.recipients.ask(command)
+        return await asked_until_known(served, command)
 
     async with world.serving() as served:
         found = [
