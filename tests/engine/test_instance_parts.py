@@ -19,6 +19,8 @@ from stagepost.engine.items import Item
 from stagepost.engine.runtime import Instance
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.timers import Timers
+from stagepost.engine.transports import Received
+from stagepost.engine.transports.memory import MemorySubscription
 from stagepost.engine.views import Move, Views
 from stagepost.handler import Decision
 from stagepost.view import Recorded
@@ -42,6 +44,39 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr("stagepost.engine.runtime.AGAIN", 0.01)
     monkeypatch.setattr("stagepost.engine.caller.FIRST_RETRY", 0.001)
     return World()
+
+
+# The desk.
+
+
+async def test_what_a_desk_that_failed_had_read_is_read_again_before_what_lies_behind_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = MemorySubscription.take
+    lost: list[Received] = []
+
+    def fail_once(subscription: MemorySubscription, limit: int) -> list[Received]:
+        taken = take(subscription, limit)
+        if taken and not lost:
+            lost.extend(taken)
+            raise LookupError("nobody thought of this")
+        return taken
+
+    async def end_slowly(*_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.2)  # until then nobody subscribes anew
+
+    monkeypatch.setattr(MemorySubscription, "take", fail_once)
+    monkeypatch.setattr("stagepost.engine.relay.Relay.run", end_slowly)
+    async with world.running() as counter:
+        asking = asyncio.create_task(counter.desk.request(CountNow(name="b", by=4)))
+        one = await world.command("a", 1)
+        await until(lambda: lost)
+        two = await world.command("a", 2)
+        assert set((await world.until_handled(one, two)).values()) == {"handled"}
+        await asking
 
 
 # The caller.

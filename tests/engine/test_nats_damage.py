@@ -72,3 +72,29 @@ async def test_what_was_counted_and_does_not_come_holds_nobody_up(
     await subscription.close()
     for connection in (writer, reader):
         await connection.close()
+
+
+async def test_garbage_in_a_backlog_holds_nobody_up(nats_server: NatsServer) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    sent = [message(n, time=datetime(2026, 1, 1, tzinfo=UTC)) for n in (1, 2)]
+    await publisher.publish(sent)
+    admin = await nats.connect(nats_server.url(ADMIN))
+    for subject in ("payments.event.PaymentReceived", "inventory.event.StockReserved") * 3:
+        await admin.request(subject, b"garbage", timeout=5)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    types = {"inventory": ["inventory.StockReserved"], SOURCE: [sent[0].type]}
+
+    woken = asyncio.Event()
+    subscription = await reader.subscribe(READER, types, [], woken.set)
+
+    assert [r.message for r in await take(subscription, woken, 2)] == sent
+    async with asyncio.timeout(5):
+        while await subscription.behind():
+            assert subscription.take(1) == []
+            await asyncio.sleep(0.01)
+    await subscription.close()
+    for connection in (admin, writer, reader):
+        await connection.close()

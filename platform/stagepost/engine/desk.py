@@ -201,6 +201,10 @@ class Desk:
         """Work until cancelled. A batch under way ends first where `drain` is called before."""
         try:
             await follow(self._take, self._work_off, self.wake, limit=MAX_BATCH)
+        except Exception:
+            # What was read and not stored must be read again, before anything behind it.
+            self._sources.clear()
+            raise
         finally:
             self._decisions.cache.clear()
 
@@ -213,11 +217,12 @@ class Desk:
                     await self._handle(items)
 
     async def _take(self, limit: int) -> list[Item]:
-        items = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+        room = limit - len(self._waiting)
+        read: list[Item] = []
         for source in self._sources.values():
-            if len(items) < limit:
-                items.extend(source(limit - len(items)))
-        return items
+            if len(read) < room:
+                read.extend(source(room - len(read)))
+        return [*(self._waiting.popleft() for _ in range(limit - max(room, 0))), *read]
 
     async def _work_off(self, items: Sequence[Item]) -> None:
         async with self._at_work:

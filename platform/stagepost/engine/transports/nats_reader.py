@@ -78,9 +78,11 @@ class NatsSubscription:
     def _take_backlog(self, limit: int) -> list[Received]:
         """Take of what stood there at connect the oldest first, whoever sent it."""
         taken: list[Received] = []
-        while len(taken) < limit and self._is_behind():
+        while len(taken) < limit:
+            # Whoever shows what comes next drops what is not ours, and may have no more behind it.
             heads = {pull: head for pull in self._pulls if (head := pull.head) is not None}
-            if any(pull.behind and pull not in heads for pull in self._pulls):
+            behind = [pull for pull in self._pulls if pull.behind]
+            if not behind or any(pull not in heads for pull in behind):
                 break  # what is still to come may be older
             oldest = min(heads, key=lambda pull: sent_at(heads[pull].message))
             taken += oldest.take(1)
