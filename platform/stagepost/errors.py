@@ -4,6 +4,8 @@ StagepostError
     Refused                     a request cannot be granted as things stand; nothing was changed
         NotFound
         Conflict
+        Changed                 it is no longer as who wants to change it has seen it
+        Unseen                  who wants to change it does not say what they have seen
         Unprocessable
     NoRoom                      new work is turned away for now, so that what was accepted can end
     BadMessage                  a message that cannot be handled; it is parked with its key
@@ -65,6 +67,20 @@ class NotFound(Refused):
 
 class Conflict(Refused):
     """It exists already, or has moved on."""
+
+
+class Changed(Refused):
+    """It is no longer as who wants to change it has seen it."""
+
+    status = 412
+    title = "It has changed since"
+
+
+class Unseen(Refused):
+    """Who wants to change it does not say what they have seen."""
+
+    status = 428
+    title = "Say which version you want to change"
 
 
 class Unprocessable(Refused):

@@ -23,10 +23,15 @@ VARIABLE = "STAGEPOST_LINKS"
 
 @dataclass(frozen=True)
 class Flow:
-    """A style, and the transports that were named: by `sender->reader`, and by `default`."""
+    """A style, and the transports that were named: by `sender->reader`, and by `default`.
+
+    Where some services are named as the `only` ones, no other runs. It is the same flow: what they
+    tell the others waits, and whoever joins later reads it.
+    """
 
     style: str = ORCHESTRATED
     transports: Mapping[str, str] = field(default_factory=dict)
+    only: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -35,7 +40,8 @@ class Flow:
         Raises:
             BadSettings: there is no such style.
         """
-        return find_services(self.style)
+        every = find_services(self.style)
+        return {name: each for name, each in every.items() if not self.only or name in self.only}
 
     @property
     def links(self) -> Links:
@@ -55,16 +61,16 @@ class Flow:
         return f"{self.style}, {named}" if named else self.style
 
 
-def read_flow(style: str, transport: str | None = None) -> Flow:
+def read_flow(style: str, transport: str | None = None, only: frozenset[str] = frozenset()) -> Flow:
     """Return a style with the transports of the environment, else of stagepost.toml.
 
-    `transport` is the default of all links, whatever these say.
+    `transport` is the default of all links, whatever these say; `only` these services run.
 
     Raises:
         BadSettings: names what is wrong with them.
     """
     named = named_transports()
-    return Flow(style, named | {DEFAULT: transport} if transport else named)
+    return Flow(style, named | {DEFAULT: transport} if transport else named, only)
 
 
 def named_transports() -> dict[str, str]:

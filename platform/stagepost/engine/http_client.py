@@ -1,4 +1,4 @@
-"""POST over HTTP, for whoever calls: connections are kept open and shared, answers are bounded."""
+"""HTTP, for whoever calls: connections are kept open and shared, answers are bounded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Answered(NamedTuple):
 
 
 class HttpClient:
-    """Makes POST requests. It is made inside a running event loop.
+    """Makes requests. It is made inside a running event loop.
 
     `timeout` is how many seconds one may take, from connecting to the end of the answer. How many
     run at once is the caller's to say.
@@ -46,20 +46,33 @@ class HttpClient:
         Raises:
             CallFailed: no answer in time, or one that is too long.
         """
+        return await self._ask("POST", request, url, body, headers)
+
+    async def get(self, request: str, url: str) -> Answered:
+        """GET what is there; `request` says what this is, where it fails.
+
+        Raises:
+            CallFailed: no answer in time, or one that is too long.
+        """
+        return await self._ask("GET", request, url, None, {})
+
+    async def _ask(
+        self, method: str, request: str, url: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> Answered:
         with self._under_way:
             try:
-                return await self._post(request, url, body, headers)
+                return await self._send(method, request, url, body, headers)
             except TimeoutError as error:
                 raise CallFailed(f"{request} got no answer in {self._timeout:g} s") from error
             except aiohttp.ClientError as error:
                 raise CallFailed(f"{request} got no answer: {error!r}") from error
 
-    async def _post(
-        self, request: str, url: str, body: bytes, headers: Mapping[str, str]
+    async def _send(
+        self, method: str, request: str, url: str, body: bytes | None, headers: Mapping[str, str]
     ) -> Answered:
         # A redirect is no answer: it would carry the body to somebody whom nobody named.
-        async with self._session.post(
-            url, data=body, headers=headers, allow_redirects=False
+        async with self._session.request(
+            method, url, data=body, headers=headers, allow_redirects=False
         ) as response:
             answer = bytearray()
             async for piece in response.content.iter_any():

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socket
 
+from stagepost.engine.calls import Calls
 from stagepost.engine.calls_http import HttpCalls
 from stagepost.engine.database import Pool, Queries, open_pool, read_statements
 from stagepost.engine.discovery import find
@@ -125,7 +126,7 @@ async def _open_world(
     store = PostgresStore(pool, service.name)
     await check_flow(pool, service.name, flow)
     network = open_network(service, flow, settings, exits)
-    calls = HttpCalls(settings.calls, settings.call_timeout)
+    calls = _calls(service, settings)
     exits.push_async_callback(calls.close)
     ids = SystemIds()
     instance = Instance(
@@ -159,6 +160,17 @@ async def _open_world(
             settings.pid_file.write_text(str(os.getpid()))
 
     return http_server(app, host=host, port=port, fd=listening.fileno(), serving=serving), instance
+
+
+def _calls(service: Service, settings: Settings) -> Calls:
+    """Return how a service reaches the outside world.
+
+    Raises:
+        BadSettings: nobody said how.
+    """
+    if service.open_calls is not None:
+        return service.open_calls(settings)
+    return HttpCalls(settings.calls, settings.call_timeout)
 
 
 def _probes(

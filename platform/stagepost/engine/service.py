@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,8 @@ from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 
+from stagepost.engine.calls import Calls
+from stagepost.engine.settings import Settings
 from stagepost.handler import Handler
 from stagepost.messages import Command, Event, Message
 from stagepost.process import Process
@@ -22,7 +24,8 @@ class Service:
 
     `handlers` says what is done about which message, `sends` which commands and events may leave.
     `sql` is the folder with the service's own migrations (`NNN_name.sql`, from 100 upward) and
-    `queries.sql`. `calls` names the parts of the outside world that it calls.
+    `queries.sql`. `calls` names the parts of the outside world that it calls over HTTP;
+    `open_calls` is given where it calls in another way, and says how.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Service:
     views: Sequence[View[Any]] = ()
     sends: Sequence[type[Message]] = ()
     calls: Sequence[str] = ()
+    open_calls: Callable[[Settings], Calls] | None = None
     routes: Sequence[HTTPRouteHandler] = ()
 
     @cached_property

@@ -15,8 +15,8 @@ from stagepost.engine.styles import ORCHESTRATED, STYLES
 from stagepost.errors import BadSettings
 
 PREFIX = "STAGEPOST_"
-OTHERS = ("STAGEPOST_PARENT", "STAGEPOST_OWNER_DATABASE", "STAGEPOST_OUTSIDE_")
-"""Read elsewhere: by the stack, by `stagepost migrate`, by the world outside."""
+OTHERS = ("STAGEPOST_PARENT", "STAGEPOST_OWNER_DATABASE", "STAGEPOST_OUTSIDE_", "STAGEPOST_MAIL_")
+"""Read elsewhere: by the stack, by `stagepost migrate`, by the world outside, by notifications."""
 
 
 def _unique() -> str:

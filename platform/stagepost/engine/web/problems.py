@@ -109,6 +109,12 @@ KINDS: Mapping[int, ProblemKind] = {
         "where it begins now. Who has not read what lies before that cannot get it here any more. "
         "Or a command that could not be handled was given up: it will never be answered.",
     ),
+    412: ProblemKind(
+        "changed",
+        "It has changed since",
+        "Somebody else was faster: it is no longer what the header If-Match names. Nothing was "
+        "changed. Read it again, and decide anew.",
+    ),
     413: ProblemKind(
         "too-large", "The request is too large", "A request's body may have up to 1 MiB."
     ),
@@ -122,6 +128,12 @@ KINDS: Mapping[int, ProblemKind] = {
         "The request cannot be carried out",
         "It is well-formed, but what it asks for cannot be: an idempotency key that was used "
         "with another body, for example. Nothing was changed.",
+    ),
+    428: ProblemKind(
+        "unseen",
+        "Say which version you want to change",
+        "Send the ETag that came with what you have read in the header If-Match, so that nobody "
+        "undoes what somebody else did meanwhile.",
     ),
     500: ProblemKind(
         "internal-error",

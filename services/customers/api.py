@@ -1,0 +1,97 @@
+"""The HTTP API of customers."""
+
+from __future__ import annotations
+
+from litestar import Response, get, patch, post
+from litestar.datastructures import ResponseHeader
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody, SkipValidation
+
+from contracts.values import CustomerId
+from services.customers.bodies import CustomerChange, CustomerState, NewCustomer, OnboardingState
+from services.customers.customer import Customer
+from services.customers.process import onboarding
+from services.customers.requests import Kept, Registered
+from services.customers.states import Underway
+from stagepost.engine.desk import Desk
+from stagepost.engine.web import problems
+from stagepost.engine.web.etags import IfMatch, IfNoneMatch, etag_of, is_among, versions_of
+from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
+from stagepost.engine.web.problems import AnyRequest
+from stagepost.errors import NotFound
+from stagepost.process import Instance
+
+LOCATION = ResponseHeader(
+    name="Location", description="Where the customer is.", documentation_only=True
+)
+ETAG = ResponseHeader(
+    name="ETag", description="Changes whenever the customer does.", documentation_only=True
+)
+
+
+@post("/customers", response_headers=[LOCATION], responses=problems(409, 422))
+async def register_customer(
+    request: AnyRequest,
+    data: JSONBody[NewCustomer],
+    desk: SkipValidation[Desk],
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Registered]:
+    """Become a customer.
+
+    An e-mail address is one customer's, in upper case or lower. The same customer under the same id
+    is registered once. The welcome letter follows.
+    """
+    customer = data.as_request(desk.new_id())
+    answer = await desk.request(customer, idempotency_key, fingerprint(request, data))
+    registered = answer_as(Registered, answer)
+    return Response(registered, headers={"Location": f"/customers/{registered.customer_id}"})
+
+
+@get(
+    "/customers/{customer_id:str}",
+    response_headers=[ETAG],
+    responses={304: ResponseSpec(None, description="The customer is as before.")} | problems(404),
+)
+async def read_customer(
+    customer_id: CustomerId, desk: SkipValidation[Desk], if_none_match: IfNoneMatch = None
+) -> Response[CustomerState]:
+    """Who a customer is."""
+    customer = await desk.find(Customer, Customer.stream(customer_id))
+    if customer is None:
+        raise NotFound(f"there is no customer {customer_id!r}")
+    headers = {"ETag": etag_of(customer.version)}
+    if is_among(headers["ETag"], if_none_match):
+        return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
+    return Response(CustomerState.model_validate(customer), headers=headers)
+
+
+@patch(
+    "/customers/{customer_id:str}",
+    status_code=200,
+    response_headers=[ETAG],
+    responses=problems(404, 409, 412, 428),
+)
+async def change_customer(
+    customer_id: CustomerId,
+    data: JSONBody[CustomerChange],
+    desk: SkipValidation[Desk],
+    if_match: IfMatch = None,
+) -> Response[Kept]:
+    """Change a customer's name or e-mail address, as they were when whoever asks read them."""
+    answer = await desk.request(data.as_request(customer_id, versions_of(if_match)))
+    kept = answer_as(Kept, answer)
+    return Response(kept, headers={"ETag": etag_of(kept.version)})
+
+
+@get("/customers/{customer_id:str}/onboarding", responses=problems(404))
+async def read_onboarding(customer_id: CustomerId, desk: SkipValidation[Desk]) -> OnboardingState:
+    """How far the welcome letter has come; there is nothing within moments of the registration."""
+    instance = await desk.find(Instance, onboarding.stream(customer_id))
+    if instance is None:
+        raise NotFound(f"there is no onboarding of a customer {customer_id!r}")
+    state = onboarding.state_of(instance)
+    tries = state.tries if isinstance(state, Underway) else None
+    return OnboardingState(customer_id=customer_id, state=type(state).__name__, tries=tries)
+
+
+ROUTES = (register_customer, read_customer, change_customer, read_onboarding)

@@ -1,0 +1,1 @@
+-- Customers are read one by one, from their own events: there is no view, and no statement.

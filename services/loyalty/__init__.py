@@ -1,0 +1,1 @@
+"""Gives points for what customers buy; nobody else knows that it does."""

@@ -1,0 +1,1 @@
+"""Sends letters and mails, and keeps the proof."""
