@@ -1,7 +1,7 @@
 """Onboarding: a welcome letter is asked for by law, so it is commanded, and proof is waited for.
 
 It is asked for a few times, each with a deadline. When that is of no use somebody is told; a proof
-that comes later still counts. `onboarding.mmd` is the drawing of `react`, made from it.
+that comes later still counts. `flow.mmd` is the drawing of `react`, made from it.
 """
 
 from __future__ import annotations

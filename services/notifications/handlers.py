@@ -24,6 +24,7 @@ def send_welcome_letter(command: notifications.SendWelcomeLetter, load: Load) ->
             caller=command.caller,
             reference=command.reference,
             customer_id=command.customer_id,
+            why="",
         )
         return Decision((letter,), (_mail(letter),))
     if letter.status is not Status.FAILED:
@@ -37,14 +38,14 @@ def order_ended(event: ordering.OrderConfirmed | ordering.OrderRejected, load: L
     name = f"order/{event.order_id}"
     if load.one(Notification, Notification.stream(name)) is not None:
         return Decision()
-    rejected = isinstance(event, ordering.OrderRejected)
+    is_rejected = isinstance(event, ordering.OrderRejected)
     notification = Notification(
         notification_id=name,
-        about=About.REJECTED if rejected else About.CONFIRMED,
+        about=About.REJECTED if is_rejected else About.CONFIRMED,
         caller=event.OWNER,
         reference=event.order_id,
         customer_id=event.customer_id,
-        why=event.reason if isinstance(event, ordering.OrderRejected) else None,
+        why=event.reason if isinstance(event, ordering.OrderRejected) else "",
     )
     return Decision((notification,), (_mail(notification),))
 

@@ -42,7 +42,7 @@ class Notification(Aggregate):
         caller: str
         reference: str
         customer_id: str
-        why: str | None
+        why: str
 
     class RequestedAgain(DomainEvent):
         """It could not be sent, and is tried once more."""
@@ -79,7 +79,7 @@ class Notification(Aggregate):
         caller: str,
         reference: str,
         customer_id: str,
-        why: str | None = None,
+        why: str,
     ) -> None:
         self.notification_id = notification_id
         self.about = about
