@@ -9,11 +9,13 @@ from stagepost.engine.styles import CHOREOGRAPHED, ORCHESTRATED, STYLES, SYNCHRO
 from stagepost.errors import BadSettings
 from stagepost.messages import Command
 
-ALL = ["ordering", "payments", "inventory", "shipping", "fulfillment"]
+FLOW = ["ordering", "payments", "inventory", "shipping", "fulfillment"]
+AROUND = ["customers", "loyalty", "notifications"]
+"""Those that are the same in every style."""
 
 
 def test_orchestrated_is_what_is_meant_where_nothing_is_said() -> None:
-    assert list(find_services()) == ALL
+    assert list(find_services()) == [*FLOW, *AROUND]
     assert find_services() == find_services(ORCHESTRATED)
 
 
@@ -21,12 +23,20 @@ def test_a_service_that_is_no_other_in_a_style_is_the_one_it_always_is() -> None
     assert find_services(SYNCHRONOUS) == find_services(ORCHESTRATED)
 
 
-def test_where_nobody_commands_there_is_no_fulfillment_and_no_command() -> None:
+def test_where_nobody_commands_there_is_no_fulfillment_and_of_orders_no_command() -> None:
     shop = find_services(CHOREOGRAPHED)
 
-    assert list(shop) == ALL[:-1]
-    messages = {m for service in shop.values() for m in (*service.sends, *service.reads)}
+    assert list(shop) == [*FLOW[:-1], *AROUND]
+    flow = [shop[name] for name in FLOW[:-1]]
+    messages = {m for service in flow for m in (*service.sends, *service.reads)}
     assert not [message for message in messages if issubclass(message, Command)]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_what_is_around_the_flow_is_the_same_in_every_style(style: str) -> None:
+    shop, here = find_services(), find_services(style)
+
+    assert [here[name] for name in AROUND] == [shop[name] for name in AROUND]
 
 
 @pytest.mark.parametrize("style", STYLES)

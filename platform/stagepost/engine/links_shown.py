@@ -73,10 +73,14 @@ def _row(link: Link) -> Row:
 
 
 def dependencies(flow: Flow) -> dict[tuple[str, str], list[str]]:
-    """Return who depends on whom, and for which messages: against the arrow of an event."""
+    """Return who depends on whom, and for which messages: against the arrow of an event.
+
+    Who listens to what they tell themselves depends on nobody.
+    """
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for link in flow.links.between(flow.services):
-        found[link.depends].append(link.message.__name__)
+        if link.sender != link.reader:
+            found[link.depends].append(link.message.__name__)
     return found
 
 
