@@ -11,6 +11,7 @@ from statistics import mean
 from typing import Any
 
 from services.demo.summary import percentile
+from stagepost.engine.flow import Flow
 from stagepost.engine.stack import Stack
 from tests.bench.append import append_ratio
 from tests.bench.book import two_lines
@@ -23,6 +24,7 @@ from tests.bench.rest import SETTLE, at_rest, idle
 from tests.bench.rivals import DBOS, EVENTSOURCING, Peer, best
 from tests.bench.servers import Servers
 from tests.bench.sustained import WINDOWS, Sustained, check, push
+from tests.order_flow import ORDER_FLOW
 
 Figures = dict[str, Any]
 REST_ORDERS = 50
@@ -59,7 +61,13 @@ class Bench:
     @asynccontextmanager
     async def stack(self, kind: type[Stack] = Stack, *, fresh: bool = True) -> AsyncIterator[Stack]:
         """Run the stack; a fresh one has nothing in it."""
-        async with kind(self.data / "stack", fresh=fresh, timers=WINDOWS, say=self.say) as stack:
+        async with kind(
+            self.data / "stack",
+            fresh=fresh,
+            flow=Flow(only=ORDER_FLOW),
+            timers=WINDOWS,
+            say=self.say,
+        ) as stack:
             yield stack
 
 

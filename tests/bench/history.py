@@ -17,7 +17,6 @@ from pathlib import Path
 import asyncpg
 
 from stagepost.engine.database import Connection, read_statements
-from stagepost.engine.discovery import find_services
 from stagepost.engine.service import Service
 from stagepost.engine.stack import Stack
 from stagepost.engine.store_postgres import PostgresStore
@@ -41,7 +40,7 @@ def with_history(copies: int, say: Callable[[str], None]) -> type[Stack]:
 
 async def write(stack: Stack, copies: int, say: Callable[[str], None]) -> None:
     """Write so many copies of everything that stands in the services' databases."""
-    services = find_services().values()
+    services = stack.services.values()
     spans = {}
     for service in services:
         connection = await asyncpg.connect(stack.databases.owner_dsn(service.name))

@@ -18,6 +18,7 @@ from stagepost.engine.styles import STYLES
 from tests.bench.book import two_lines
 from tests.bench.rest import at_rest, harmless
 from tests.bench.sustained import WINDOWS, check, outboxes, push
+from tests.order_flow import ORDER_FLOW
 
 RESTING = 20
 """Orders placed one by one, to see how long one takes."""
@@ -40,7 +41,11 @@ async def compare(data: Path, orders: int, seed: int, say: Callable[[str], None]
         book = _harmless(two_lines(orders, seed))
         resting = _harmless(two_lines(RESTING, seed, "rest"))
         async with Stack(
-            data / "stack", fresh=True, flow=read_flow(style), timers=WINDOWS, say=say
+            data / "stack",
+            fresh=True,
+            flow=read_flow(style, only=ORDER_FLOW),
+            timers=WINDOWS,
+            say=say,
         ) as stack:
             times = sorted(await at_rest(stack, resting, SILENCE))
             before = await _bytes(stack)

@@ -14,11 +14,12 @@ from contracts import inventory, ordering, payments
 from services.ordering.requests import RequestCancellation
 from services.payments import provider
 from stagepost.aggregate import Aggregate
-from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
 from stagepost.engine.styles import CHOREOGRAPHED
 from stagepost.handler import Handler
 from stagepost.messages import Call, Message
 from stagepost.testing import GivenHandlers
+from tests.order_flow import ORDER_FLOW
 from tests.processes.parties import (
     ORDER_ID,
     Known,
@@ -34,7 +35,7 @@ from tests.processes.parties import (
 A = TypeVar("A", bound=Aggregate)
 T = TypeVar("T")
 
-SHOP = find_services(CHOREOGRAPHED)
+SHOP = Flow(CHOREOGRAPHED, only=ORDER_FLOW).services
 NAMES = tuple(SHOP)
 LINKS = tuple(
     (source, reader)

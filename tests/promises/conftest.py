@@ -14,7 +14,7 @@ from tests.promises import world
 ORDERS = (
     world.place("good-1", chair=2, lamp=1),
     world.place("good-2", chair=1),
-    world.place("lost-answer", token="tok_lost_answer", lamp=2),
+    world.place("lost-answer", "c2", token="tok_lost_answer", lamp=2),
     world.place("declined", token="tok_declined", chair=1),
     world.place("refused", to="REFUSED Lane", chair=1, lamp=1),
     world.place("cancel-1", chair=1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.demo.promises import PROMISES
 
-LOST, DELIVERED, ONCE, IN_ORDER, MONEY, STOCK, ALL_OR_NOTHING, ANSWERED = PROMISES
+LOST, DELIVERED, ONCE, IN_ORDER, MONEY, STOCK, ALL_OR_NOTHING, ANSWERED, POINTS, MAILS = PROMISES
 LATER = 1_000_000
 """A position, number or version behind all others."""
 
@@ -233,5 +233,77 @@ PLANTS = {
         """UPDATE payments.inbox SET message_id = gen_random_uuid()
             WHERE type = 'payments.RetrievePayment' AND key = 'good-1'""",
         "payments heard payments.RetrievePayment for good-1, and nobody sent it",
+    ),
+    "a letter was sent twice": (
+        ONCE,
+        copied(
+            "notifications.stored_events",
+            "topic = 'notifications.Notification.Sent'",
+            originator_version=f"{LATER}",
+            notification_id=f"{LATER}",
+        ),
+        "notifications.Notification.Sent happened twice to",
+    ),
+    "a purchase was forgotten": (
+        POINTS,
+        """DELETE FROM loyalty.stored_events
+            WHERE topic = 'loyalty.Purchase.Counted' AND state LIKE '%good-1%'""",
+        "order good-1 is worth 31 points to c1, loyalty counts 0 for nobody",
+    ),
+    "points for another amount": (
+        POINTS,
+        """UPDATE loyalty.stored_events SET state = replace(
+             convert_from(state, 'UTF8'), '"points":31', '"points":32')::bytea
+            WHERE topic = 'loyalty.Purchase.Counted'""",
+        "order good-1 is worth 31 points to c1, loyalty counts 32 for c1",
+    ),
+    "points were counted for an order that nobody confirmed": (
+        POINTS,
+        "DELETE FROM ordering.outbox WHERE type = 'ordering.OrderConfirmed' AND key = 'good-2'",
+        "order good-2 is worth 0 points to nobody, loyalty counts 10 for c1",
+    ),
+    "points were counted and not awarded": (
+        POINTS,
+        """DELETE FROM loyalty.stored_events
+            WHERE topic = 'loyalty.Account.Awarded' AND state LIKE '%:31%'""",
+        "c1 has 10 points of 41, and was told of 41",
+    ),
+    "points were awarded and not told": (
+        POINTS,
+        "DELETE FROM loyalty.outbox WHERE key = 'c1'",
+        "c1 has 41 points of 41, and was told of 0",
+    ),
+    "what was put aside is lost": (
+        POINTS,
+        "DELETE FROM loyalty.stored_events WHERE topic = 'loyalty.Account.PutAside'",
+        "c2 has 0 points of 21, and was told of 0",
+    ),
+    "nobody was told how an order ended": (
+        MAILS,
+        "DELETE FROM notifications.notifications WHERE id = 'order/good-1'",
+        "order/good-1 was never mailed",
+    ),
+    "a customer was told of an order that has no end": (
+        MAILS,
+        "DELETE FROM ordering.outbox WHERE type = 'ordering.OrderRejected' AND key = 'declined'",
+        "order/declined was mailed, and nobody wanted it",
+    ),
+    "a mail is without proof": (
+        MAILS,
+        """DELETE FROM notifications.stored_events WHERE originator_id =
+             (SELECT stream FROM notifications.notifications WHERE id = 'order/good-1')""",
+        "order/good-1 is sent, and was taken 0 times",
+    ),
+    "a mail failed and was sent": (
+        MAILS,
+        """UPDATE notifications.notifications SET status = 'failed', reason = 'no', said = NULL
+            WHERE id = 'order/good-1'""",
+        "order/good-1 is failed, and was taken 1 times",
+    ),
+    "nobody asked for a customer's letter": (
+        MAILS,
+        """DELETE FROM customers.outbox
+            WHERE type = 'notifications.SendWelcomeLetter' AND key = 'c1'""",
+        "c1 is registered, and no letter was asked for",
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.demo.promises import PROMISES, Audit
-from tests.promises.plants import DELIVERED, LOST, MONEY, PLANTS, STOCK, sent_again
+from tests.promises.plants import DELIVERED, LOST, MAILS, MONEY, PLANTS, POINTS, STOCK, sent_again
 
 
 @pytest.mark.parametrize("promise", PROMISES)
@@ -50,12 +50,18 @@ async def test_the_figures_are_those_of_the_shop(audit: Audit) -> None:
     money, stock = await audit.check(MONEY), await audit.check(STOCK)
     assert "6,300 kept by the provider, 6,300 kept by payments" in money.detail
     assert "21 received, 15 on hand, 0 reserved, 6 gone, 6 shipped" in stock.detail
+    points, mails = await audit.check(POINTS), await audit.check(MAILS)
+    assert points.detail == (
+        "3 confirmed orders heard of, 3 customers, 41 points awarded, 21 put aside"
+    )
+    assert mails.detail == "2 customers, 9 mails, 8 sent, 1 failed, 0 on their way"
 
 
 async def test_a_check_says_which_window_it_covered(audit: Audit) -> None:
     sent = len(await audit.connection.fetch("SELECT FROM ordering.outbox"))
     await audit.connection.execute(
-        "TRUNCATE payments.outbox, inventory.outbox, shipping.outbox, fulfillment.outbox CASCADE"
+        "TRUNCATE payments.outbox, inventory.outbox, shipping.outbox, fulfillment.outbox,"
+        " customers.outbox, loyalty.outbox, notifications.outbox CASCADE"
     )
     assert (await audit.window()).startswith(f"all that is stored: {sent} messages from ")
 

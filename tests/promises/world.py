@@ -1,4 +1,4 @@
-"""A small shop that has run: five services in one process, with schemas instead of databases."""
+"""A small shop that has run: all services in one process, with schemas instead of databases."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import asyncpg
 import orjson
 
 import services.outside
+from services.customers.requests import RegisterCustomer
 from services.demo.promises import Audit
 from services.inventory.requests import DeclareSku, ReceiveStock
 from services.ordering.order import OrderLine
@@ -32,12 +33,18 @@ from stagepost.errors import CallFailed
 from stagepost.messages import Request
 
 SERVICES = find_services()
+REGISTERED = ("c1", "c3")
+TAKEN = orjson.dumps({"proof": {"said": "2.0.0 Ok", "sha256": "0" * 64}})
+REFUSED = orjson.dumps({"reason": "550 no such mailbox"})
 OUTSIDE_SQL = Path(services.outside.__file__).parent / "sql"
 
 
 @dataclass
 class Outside:
-    """The provider and the carrier by their own rules, with ledgers in the schema `outside`."""
+    """The provider and the carrier by their own rules, with ledgers in the schema `outside`.
+
+    The mail server takes everything but what goes to `c3`, whom it does not know.
+    """
 
     connection: Connection
     charges: list[provider.ChargeEntry] = field(default_factory=list)
@@ -46,6 +53,8 @@ class Outside:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def post(self, to: str, path: str, body: bytes, idempotency_key: str) -> bytes:
+        if to == "mail":
+            return REFUSED if b'"c3"' in body else TAKEN
         async with self.lock:
             entry = self._known(idempotency_key) or await self._act(path, body, idempotency_key)
         if b"tok_lost_answer" in body and idempotency_key not in self.lost:
@@ -122,6 +131,12 @@ async def _keep_shop(
     for sku, quantity in stock.items():
         await instances["inventory"].desk.request(DeclareSku(sku=sku))
         await instances["inventory"].desk.request(ReceiveStock(sku=sku, quantity=quantity))
+    for customer_id in REGISTERED:
+        await instances["customers"].desk.request(
+            RegisterCustomer(
+                customer_id=customer_id, name="Ada", email=f"{customer_id}@example.org"
+            )
+        )
     ordering = instances["ordering"].desk
     for order in orders:
         asks: list[Request] = [order]
@@ -163,14 +178,16 @@ def in_schema(dsn: str, schema: str) -> str:
     return f"{dsn}{'&' if '?' in dsn else '?'}options=-csearch_path%3D{schema}"
 
 
-def place(order_id: str, *, token: str = "tok_ok", to: str = "Reims", **units: int) -> PlaceOrder:
+def place(
+    order_id: str, customer: str = "c1", token: str = "tok_ok", to: str = "Reims", **units: int
+) -> PlaceOrder:
     """An order of so many units of each SKU, at 10.50 each."""
     lines = tuple(
         OrderLine(sku=sku, quantity=n, unit_price=Decimal(1050)) for sku, n in units.items()
     )
     return PlaceOrder(
         order_id=order_id,
-        customer_id="c1",
+        customer_id=customer,
         lines=lines,
         currency="EUR",
         payment_token=token,

@@ -12,9 +12,10 @@ from stagepost.engine.flow import Flow
 from stagepost.engine.links import Link
 from stagepost.engine.styles import ORCHESTRATED
 from stagepost.engine.transport_names import HTTP
+from tests.order_flow import ORDER_FLOW
 
 STYLE = os.environ.get("STYLE") or ORCHESTRATED
-FLOW = Flow(STYLE)
+FLOW = Flow(STYLE, only=ORDER_FLOW)
 SHOP = FLOW.services
 LINKS: tuple[Link, ...] = tuple(FLOW.links.between(SHOP))
 _TAKERS = {link.reader for link in LINKS if link.transport == HTTP and link.kind == "command"}

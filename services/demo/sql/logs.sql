@@ -26,7 +26,16 @@ sent AS MATERIALIZED (
     FROM shipping.outbox
   UNION ALL
   SELECT 'fulfillment', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM fulfillment.outbox),
+    FROM fulfillment.outbox
+  UNION ALL
+  SELECT 'customers', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
+    FROM customers.outbox
+  UNION ALL
+  SELECT 'loyalty', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
+    FROM loyalty.outbox
+  UNION ALL
+  SELECT 'notifications', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
+    FROM notifications.outbox),
 heard AS MATERIALIZED (
   SELECT 'ordering' AS service, position, message_id, source, incarnation, source_position, kind, type, key,
          outcome, causation_id
@@ -46,7 +55,19 @@ heard AS MATERIALIZED (
   UNION ALL
   SELECT 'fulfillment', position, message_id, source, incarnation, source_position, kind, type, key,
          outcome, causation_id
-    FROM fulfillment.inbox),
+    FROM fulfillment.inbox
+  UNION ALL
+  SELECT 'customers', position, message_id, source, incarnation, source_position, kind, type, key,
+         outcome, causation_id
+    FROM customers.inbox
+  UNION ALL
+  SELECT 'loyalty', position, message_id, source, incarnation, source_position, kind, type, key,
+         outcome, causation_id
+    FROM loyalty.inbox
+  UNION ALL
+  SELECT 'notifications', position, message_id, source, incarnation, source_position, kind, type, key,
+         outcome, causation_id
+    FROM notifications.inbox),
 events AS MATERIALIZED (
   SELECT 'ordering' AS service, notification_id, originator_id, originator_version, topic, causation_id
     FROM ordering.stored_events
@@ -61,13 +82,26 @@ events AS MATERIALIZED (
     FROM shipping.stored_events
   UNION ALL
   SELECT 'fulfillment', notification_id, originator_id, originator_version, topic, causation_id
-    FROM fulfillment.stored_events),
+    FROM fulfillment.stored_events
+  UNION ALL
+  SELECT 'customers', notification_id, originator_id, originator_version, topic, causation_id
+    FROM customers.stored_events
+  UNION ALL
+  SELECT 'loyalty', notification_id, originator_id, originator_version, topic, causation_id
+    FROM loyalty.stored_events
+  UNION ALL
+  SELECT 'notifications', notification_id, originator_id, originator_version, topic, causation_id
+    FROM notifications.stored_events),
 calls AS (
   SELECT 'payments' AS service, position FROM payments.calls
   UNION ALL
   SELECT 'shipping', position FROM shipping.calls
   UNION ALL
-  SELECT 'fulfillment', position FROM fulfillment.calls),
+  SELECT 'fulfillment', position FROM fulfillment.calls
+  UNION ALL
+  SELECT 'customers', position FROM customers.calls
+  UNION ALL
+  SELECT 'notifications', position FROM notifications.calls),
 unowned AS (  -- nobody gives these orders up: where nobody orchestrates, nobody owns their deadline
   SELECT s.key AS order_id, c.due_at FROM payments.calls c JOIN payments.outbox s USING (position)
    WHERE $1::jsonb ->> 'asks' = 'ordering' AND c.attempt >= 4),
@@ -81,7 +115,13 @@ read_to AS (
     UNION ALL
     SELECT 'shipping', source, position FROM shipping.cursors WHERE reader = 'consumer'
     UNION ALL
-    SELECT 'fulfillment', source, position FROM fulfillment.cursors WHERE reader = 'consumer') AS c
+    SELECT 'fulfillment', source, position FROM fulfillment.cursors WHERE reader = 'consumer'
+    UNION ALL
+    SELECT 'customers', source, position FROM customers.cursors WHERE reader = 'consumer'
+    UNION ALL
+    SELECT 'loyalty', source, position FROM loyalty.cursors WHERE reader = 'consumer'
+    UNION ALL
+    SELECT 'notifications', source, position FROM notifications.cursors WHERE reader = 'consumer') AS c
   GROUP BY reader, source),
 placed AS MATERIALIZED (
   SELECT key AS order_id, convert_from(body, 'UTF8')::jsonb AS body, recorded_at
@@ -136,7 +176,8 @@ SELECT count(*) FILTER (WHERE status = 'placed') AS placed,
        count(*) FILTER (WHERE status = 'rejected') AS rejected,
        (SELECT count(*) FROM ordering.inbox) + (SELECT count(*) FROM payments.inbox)
        + (SELECT count(*) FROM inventory.inbox) + (SELECT count(*) FROM shipping.inbox)
-       + (SELECT count(*) FROM fulfillment.inbox) AS messages
+       + (SELECT count(*) FROM fulfillment.inbox) + (SELECT count(*) FROM customers.inbox)
+       + (SELECT count(*) FROM loyalty.inbox) + (SELECT count(*) FROM notifications.inbox) AS messages
   FROM ordering.orders
 
 -- name: ended
@@ -168,5 +209,8 @@ SELECT (SELECT count(*) FROM sent s JOIN links l ON l.source = s.service AND l.t
                  (SELECT min(position) FROM shipping.cursors WHERE reader LIKE 'view:%')
           UNION ALL
           SELECT (SELECT max(notification_id) FROM fulfillment.stored_events),
-                 (SELECT min(position) FROM fulfillment.cursors WHERE reader LIKE 'view:%')) AS v
+                 (SELECT min(position) FROM fulfillment.cursors WHERE reader LIKE 'view:%')
+          UNION ALL
+          SELECT (SELECT max(notification_id) FROM notifications.stored_events),
+                 (SELECT min(position) FROM notifications.cursors WHERE reader LIKE 'view:%')) AS v
          WHERE last > coalesce(folded, 0)) AS views
