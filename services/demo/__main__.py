@@ -25,6 +25,7 @@ from services.demo.drive import (
     open_shop,
     place_serially,
     place_together,
+    register_customers,
     tasks,
 )
 from services.demo.promises import PROMISES, Audit, Finding, connect
@@ -115,8 +116,15 @@ async def run(options: Options, flow: Flow, book: Book) -> tuple[Summary, str]:
 async def push(
     options: Options, book: Book, shop: Shop, audit: Audit, accepted: dict[str, float]
 ) -> float:
-    """Fill the shelves, place the orders, wait for their ends; return when the first was placed."""
-    say(f"{book.name}: {len(book.orders):,} orders, {sum(book.stock.values()):,} units in stock")
+    """Register the customers, fill the shelves, place the orders, wait for their ends.
+
+    Returns when the first was placed.
+    """
+    say(
+        f"{book.name}: {len(book.orders):,} orders of {len(book.customers):,} customers,"
+        f" {sum(book.stock.values()):,} units in stock"
+    )
+    await register_customers(shop, book)
     await fill_the_shelves(shop, book)
     room = asyncio.Semaphore(MAX_OPEN)
     watch = Watch(audit, say, room)

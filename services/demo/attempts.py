@@ -127,6 +127,13 @@ def _line(fault: str, **changes: Any) -> Sample:
     return _order(fault, lines=[{**ORDER["lines"][0], **changes}])
 
 
+def _customer(fault: str, **changes: Any) -> Sample:
+    ada = {"customer_id": "bad-input", "name": "Ada", "email": "ada@example.org"}
+    return Sample(fault, "customers", "POST", "/customers", {**ada, **changes})
+
+
+_NOBODY = "/notifications?customer_id=../ada"
+
 SAMPLES = (
     Sample("no JSON", "ordering", "POST", "/orders", b"{"),
     Sample("a list for an object", "ordering", "POST", "/orders", []),
@@ -145,6 +152,14 @@ SAMPLES = (
     Sample("an unknown order", "ordering", "POST", "/orders/no-such-order/cancellation"),
     Sample("an unknown SKU", "inventory", "POST", "/stock/no-such-sku/receipts", {"quantity": 1}),
     Sample("a SKU that cannot stand in a URL", "inventory", "PUT", "/stock/%00"),
+    _customer("an address that is none", email="ada"),
+    _customer("a name of two lines", name="Ada\nBcc: eve@example.org"),
+    _customer("a customer without a name", name=None),
+    Sample(
+        "a change of what nobody has seen", "customers", "PATCH", "/customers/c1", {"name": "A"}
+    ),
+    Sample("a customer of notifications that is none", "notifications", "GET", _NOBODY),
+    Sample("an unknown account", "loyalty", "GET", "/accounts/no-such-customer"),
     Sample("an absurd page", "ordering", "GET", f"/orders?limit={2**64}"),
     Sample("a state that is none", "fulfillment", "GET", "/processes?state=Nowhere"),
 )

@@ -58,6 +58,11 @@ class Book:
     orders: tuple[Order, ...]
     stock: Mapping[str, int]
 
+    @property
+    def customers(self) -> tuple[str, ...]:
+        """Who orders, each once."""
+        return tuple(sorted({order.customer_id for order in self.orders}))
+
     def with_enough_stock(self) -> Book:
         """Return the book with exactly as much of each SKU as all its orders together ask for."""
         return replace(self, stock=dict(demand(self.orders)))

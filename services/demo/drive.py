@@ -39,6 +39,15 @@ class Shop:
     session: aiohttp.ClientSession
     urls: Mapping[str, str]
 
+    async def register(self, customer_id: str) -> None:
+        """Register a customer; the same one twice is one customer."""
+        who = {
+            "customer_id": customer_id,
+            "name": f"Customer {customer_id}",
+            "email": f"{customer_id}@example.org",
+        }
+        await self._ask("POST", f"{self.urls['customers']}/customers", who)
+
     async def put_on_shelf(self, sku: str, quantity: int) -> None:
         """Declare an SKU, and receive goods of it."""
         stock = f"{self.urls['inventory']}/stock/{sku}"
@@ -114,6 +123,11 @@ def as_json(order: Order) -> dict[str, Any]:
         "payment_token": order.payment_token,
         "ship_to": order.ship_to,
     }
+
+
+async def register_customers(shop: Shop, book: Book) -> None:
+    """Register everybody who orders, before they do."""
+    await _each(book.customers, shop.register, IN_FLIGHT)
 
 
 async def fill_the_shelves(shop: Shop, book: Book) -> None:

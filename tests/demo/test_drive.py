@@ -21,6 +21,7 @@ from services.demo.drive import (
     open_shop,
     place_serially,
     place_together,
+    register_customers,
 )
 
 LINE = Line("chair", 2, Decimal("1339.50"))
@@ -74,7 +75,9 @@ async def shop(fake: FakeShop) -> AsyncIterator[Shop]:
     app.router.add_route("*", "/{path:.*}", fake.answer)
     async with TestServer(app) as server:
         url = str(server.make_url("/")).rstrip("/")
-        async with open_shop(dict.fromkeys(("ordering", "inventory", "shipping"), url)) as shop:
+        async with open_shop(
+            dict.fromkeys(("ordering", "inventory", "shipping", "customers"), url)
+        ) as shop:
             yield shop
 
 
@@ -92,6 +95,16 @@ async def test_each_sku_is_declared_and_then_received(shop: Shop, fake: FakeShop
     await fill_the_shelves(shop, Book("", (), {"chair": 10}))
     assert fake.said == ["PUT /stock/chair", "POST /stock/chair/receipts"]
     assert fake.bodies == [{"quantity": 10}]
+
+
+async def test_everybody_who_orders_is_registered_once(shop: Shop, fake: FakeShop) -> None:
+    eve = replace(ORDER, order_id="o9", customer_id="Eve")
+    await register_customers(shop, Book("", (*orders(2), eve), {}))
+    assert fake.said == ["POST /customers"] * 2
+    assert {body["customer_id"]: body["email"] for body in fake.bodies} == {
+        "c1": "c1@example.org",
+        "Eve": "Eve@example.org",
+    }
 
 
 async def test_a_sku_of_which_there_is_none_is_only_declared(shop: Shop, fake: FakeShop) -> None:

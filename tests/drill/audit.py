@@ -23,8 +23,9 @@ DATABASE = "drill"
 AGAIN = 0.1
 """Seconds between two looks."""
 
-BY = ("key", "order_id", "sku")
-"""Columns that tell to which window a row belongs: its orders and SKUs begin with its name."""
+BY = ("key", "order_id", "sku", "customer_id")
+"""Columns that tell to which window a row belongs: its orders, SKUs and customers begin with its
+name."""
 
 EVENTS = "stored_events"
 

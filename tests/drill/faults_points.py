@@ -17,9 +17,13 @@ from tests.drill.site import Site, is_stopped, until
 WHO: Mapping[Point, tuple[str, ...]] = {
     Point.RELAY_BEFORE_PUBLISH: ("ordering", "payments", "inventory", "shipping", "fulfillment"),
     Point.RELAY_BEFORE_CURSOR: ("ordering", "payments", "inventory", "shipping", "fulfillment"),
-    Point.CALLER_BEFORE_APPEND: ("payments", "shipping"),
-    Point.CONSUMER_BEFORE_APPEND: ("payments", "inventory", "shipping", "fulfillment"),
-    Point.CONSUMER_BEFORE_READ: ("payments", "inventory", "shipping", "fulfillment"),
+    Point.CALLER_BEFORE_APPEND: ("payments", "shipping", "notifications"),
+    Point.CONSUMER_BEFORE_APPEND: (
+        *("payments", "inventory", "shipping", "fulfillment", "loyalty", "notifications"),
+    ),
+    Point.CONSUMER_BEFORE_READ: (
+        *("payments", "inventory", "shipping", "fulfillment", "loyalty", "notifications"),
+    ),
     Point.TIMER_BEFORE_APPEND: ("fulfillment",),
     Point.DESK_BEFORE_ANSWER: ("ordering",),
 }

@@ -14,7 +14,10 @@ from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
 from tests.drill.parts import Needs, anything, runs
 from tests.drill.site import SERVERS, Site, is_stopped, until
 
-SERVICES = ("ordering", "payments", "inventory", "shipping", "fulfillment")
+SERVICES = (
+    *("ordering", "payments", "inventory", "shipping", "fulfillment"),
+    *("customers", "loyalty", "notifications"),
+)
 STOPPED = 10.0
 """Seconds for which a process is stopped: longer than any lease."""
 

@@ -36,6 +36,8 @@ BROKEN: Mapping[str, Mapping[str, str]] = dict.fromkeys(SECONDS, HEARD) | {
     | {
         "1 no order is lost": "orders that were accepted since stood nowhere else",
         "5 money agrees to the cent": "others went on with orders that ordering has forgotten",
+        "11 points are what was bought": "loyalty has counted orders that ordering has forgotten",
+        "12 one mail for each end and each customer": "customers were told of such orders",
     },
 }
 """The promises that nobody can keep, and why."""

@@ -41,6 +41,9 @@ PLENTY, SCARCE = 100_000, 25
 """Units on the shelf of each SKU, and of those that run out."""
 _SCARCE = ("last-vase", "rare-mirror")
 
+REGISTERED = 8
+"""Customers of a window who are registered; the others order as well, and no mail reaches them."""
+
 DOWN, IN_VAIN = "tok_down", 1.5
 """The card that the provider never answers for, and how many seconds its holder waits."""
 
@@ -106,16 +109,17 @@ class Load:
         await self._session.close()
 
     async def open_window(self) -> Window:
-        """Begin a new window: fill its shelves, then let its orders come; return it."""
+        """Begin a new window: customers register, shelves are filled; then its orders come."""
         self._windows += 1
         window = Window(f"w{self._windows:04}")
         book = generate(BOOK, self._seed + self._windows)
         shop = _PatientShop(self._session, self._urls, window)
         await asyncio.gather(
+            *(shop.register(window.prefix + name) for name in book.customers[:REGISTERED]),
             *(
                 shop.put_on_shelf(window.prefix + sku, SCARCE if sku in _SCARCE else PLENTY)
                 for sku in book.stock
-            )
+            ),
         )
         self._book = (_of(window, order) for order in book.orders)
         window.opened_at = time.monotonic()
@@ -207,7 +211,12 @@ class _PatientShop(Shop):
 def _of(window: Window, order: Order) -> Order:
     lines = tuple(replace(line, sku=window.prefix + line.sku) for line in order.lines)
     number = order.order_id.removeprefix("demo-")
-    return replace(order, order_id=window.prefix + number, lines=lines)
+    return replace(
+        order,
+        order_id=window.prefix + number,
+        customer_id=window.prefix + order.customer_id,
+        lines=lines,
+    )
 
 
 def _is_fast(order: Order) -> bool:

@@ -55,5 +55,8 @@ SELECT count(*) AS messages FROM (
   UNION ALL SELECT key FROM all_payments.outbox UNION ALL SELECT key FROM all_payments.inbox
   UNION ALL SELECT key FROM all_inventory.outbox UNION ALL SELECT key FROM all_inventory.inbox
   UNION ALL SELECT key FROM all_shipping.outbox UNION ALL SELECT key FROM all_shipping.inbox
-  UNION ALL SELECT key FROM all_fulfillment.outbox UNION ALL SELECT key FROM all_fulfillment.inbox) AS m
+  UNION ALL SELECT key FROM all_fulfillment.outbox UNION ALL SELECT key FROM all_fulfillment.inbox
+  UNION ALL SELECT key FROM all_customers.outbox UNION ALL SELECT key FROM all_customers.inbox
+  UNION ALL SELECT key FROM all_loyalty.outbox UNION ALL SELECT key FROM all_loyalty.inbox
+  UNION ALL SELECT key FROM all_notifications.outbox UNION ALL SELECT key FROM all_notifications.inbox) AS m
  WHERE key !~ '^w[0-9]{4}-'
