@@ -37,6 +37,23 @@ def write(text: str) -> None:
     Path("stagepost.toml").write_text(text)
 
 
+# Which services run.
+
+
+def test_all_services_run_where_none_is_named() -> None:
+    assert tuple(Flow().services) == NAMES
+
+
+def test_only_those_run_that_are_named_and_have_something_to_do() -> None:
+    some = frozenset({"ordering", "fulfillment"})
+    assert tuple(Flow(only=some).services) == ("ordering", "fulfillment")
+    assert tuple(Flow("choreographed", only=some).services) == ("ordering",)
+
+
+def test_who_runs_makes_no_other_flow() -> None:
+    assert Flow(only=frozenset({"ordering"})) == Flow()
+
+
 # Where it is read.
 
 

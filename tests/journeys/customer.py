@@ -21,6 +21,45 @@ class Customer:
     http: aiohttp.ClientSession
     stack: Stack
 
+    async def register(self, customer_id: str, **more: Any) -> int:
+        """Register a customer, whose address is `<customer_id>@example.org`; return the status."""
+        body = {
+            "customer_id": customer_id,
+            "name": f"{customer_id} Lovelace",
+            "email": f"{customer_id}@example.org",
+        }
+        url = f"{self.stack.url('customers')}/customers"
+        async with self.http.post(url, json=body | more) as answer:
+            return answer.status
+
+    async def until_onboarding(self, customer_id: str, state: str) -> Any:
+        """Wait until a customer's onboarding stands there."""
+        async with asyncio.timeout(30):
+            while True:
+                found = await self.see("customers", f"/customers/{customer_id}/onboarding")
+                if found is not None and found["state"] == state:
+                    return found
+                await asyncio.sleep(0.02)
+
+    async def until_notified(self, customer_id: str, expected: dict[str, str]) -> dict[str, Any]:
+        """Wait until a customer's notifications have these statuses, by their id; return them."""
+        async with asyncio.timeout(30):
+            while True:
+                page = await self.see("notifications", f"/notifications?customer_id={customer_id}")
+                found = {row["id"]: row for row in page["items"]}
+                if {name: row["status"] for name, row in found.items()} == expected:
+                    return found
+                await asyncio.sleep(0.02)
+
+    async def until_points(self, customer_id: str, balance: int) -> None:
+        """Wait until a customer has so many points."""
+        async with asyncio.timeout(30):
+            while True:
+                account = await self.see("loyalty", f"/accounts/{customer_id}")
+                if account is not None and account["balance"] == balance:
+                    return
+                await asyncio.sleep(0.02)
+
     async def order(self, sku: str = "chair", quantity: int = 1, **more: Any) -> str:
         order_id = f"journey-{next(_numbers)}"
         body = {

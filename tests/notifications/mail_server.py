@@ -19,6 +19,8 @@ class MailServer:
     taken: list[Envelope] = field(default_factory=list)
     refuses: str | None = None
     """What it says to every recipient."""
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    """By address: what it says, one time after the other; then it takes what comes."""
     says: str = "250 2.0.0 Ok: queued"
     loses_answers: int = 0
     """How many mails it takes and does not answer: the connection is cut."""
@@ -27,6 +29,10 @@ class MailServer:
     @property
     def url(self) -> str:
         return f"smtp://127.0.0.1:{self.port}"
+
+    def to(self, address: str) -> list[EmailMessage]:
+        """Return what it has taken for an address."""
+        return [mail for mail in self.mails if mail["To"] == address]
 
     @property
     def mails(self) -> list[EmailMessage]:
@@ -42,6 +48,8 @@ class MailServer:
     ) -> str:
         if self.refuses is not None:
             return self.refuses
+        if self.refused.get(address):
+            return self.refused[address].pop(0)
         envelope.rcpt_tos.append(address)
         return "250 Ok"
 

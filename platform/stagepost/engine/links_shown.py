@@ -123,7 +123,7 @@ async def observed(data: Path) -> list[Observed]:
         StoreUnavailable
     """
     stack = read_stack(data)
-    flow = Flow(**stack["flow"])
+    flow = Flow(**stack["flow"], only=frozenset(stack["services"]))
     declared = {
         (link.sender, link.message.TYPE, link.reader) for link in flow.links.between(flow.services)
     }

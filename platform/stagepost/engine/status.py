@@ -74,7 +74,7 @@ async def standings(data: Path) -> list[Standing]:
         StoreUnavailable
     """
     stack = read_stack(data)
-    flow = Flow(**stack["flow"])
+    flow = Flow(**stack["flow"], only=frozenset(stack["services"]))
     found, links = flow.services, flow.links
     running = {name: at for name, at in stack["services"].items() if name in found}
     async with AsyncExitStack() as exits:
