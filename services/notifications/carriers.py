@@ -65,13 +65,12 @@ class MailServer:
     async def take(self, mail: Sealed) -> Proof:
         async with self._room:
             try:
-                async with asyncio.timeout(self._timeout):
-                    said = await self._send(mail)
+                said = await self._send(mail)
             except SMTPRecipientsRefused as error:
                 raise _refusal(error.recipients[0], mail.name) from None
             except SMTPResponseException as error:
                 raise _refusal(error, mail.name) from None
-            except (SMTPException, OSError, TimeoutError) as error:
+            except (SMTPException, OSError) as error:
                 # What these say may name the address.
                 what = type(error).__name__
                 raise CallFailed(f"the mail server did not take mail {mail.name}: {what}") from None

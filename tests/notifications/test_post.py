@@ -163,6 +163,19 @@ async def test_a_mail_server_that_says_nothing_is_not_waited_for(url: str) -> No
     listening.close()
 
 
+async def test_a_server_that_lets_nobody_in_refuses_no_mail(url: str) -> None:
+    async def closed(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"554 no service here\r\n")
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(closed, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    with pytest.raises(CallFailed, match="does not let us in: it says 554"):
+        await send(MailServer(f"smtp://127.0.0.1:{port}", 5), url)
+    listening.close()
+
+
 async def test_a_login_that_is_refused_is_no_refusal_of_the_mail(
     server: mail_server.MailServer, url: str
 ) -> None:
