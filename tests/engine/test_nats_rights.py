@@ -113,6 +113,12 @@ async def test_a_service_looks_at_its_own_stream_and_at_those_it_reads(connect: 
     assert not await user.may_publish("$JS.API.STREAM.INFO.shipping")
 
 
+async def test_a_service_reads_what_it_tells_itself(connect: Connect) -> None:
+    user = await connect("customers")
+    assert await user.may_publish("$JS.API.CONSUMER.RESET.customers.customers", {"seq": 1})
+    assert await user.may_publish("$JS.API.CONSUMER.MSG.NEXT.customers.customers")
+
+
 @pytest.mark.parametrize(
     "subject", [">", "payments.>", "fulfillment.event.>", "_INBOX_ordering.>", "_INBOX.>", "$JS.>"]
 )
