@@ -17,8 +17,8 @@ import pytest
 
 from stagepost.engine import operate
 from stagepost.engine.batch import Batch, Commit, Handled
-from stagepost.engine.envelope import Envelope
 from stagepost.engine.discovery import find_services
+from stagepost.engine.envelope import Envelope
 from stagepost.engine.stack import Stack
 from stagepost.engine.status import Standing, standings
 from stagepost.errors import BadSettings
