@@ -5,8 +5,9 @@ from __future__ import annotations
 from services.notifications.notification import About, Notification
 
 WELCOME = """\
-you are our customer now. The law wants you to have this in writing: you may withdraw from
-any order within fourteen days, without giving a reason. Your number is {customer_id}.
+you are our customer now. The law wants you to have this in writing: you may
+withdraw from any order within fourteen days, without giving a reason.
+Your number is {customer_id}.
 """
 CONFIRMED = "your order {reference} is paid, and on its way to you.\n"
 REJECTED = "we could not fulfill your order {reference} ({why}). You owe nothing.\n"

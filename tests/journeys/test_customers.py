@@ -28,7 +28,7 @@ from stagepost.engine.styles import STYLES, SYNCHRONOUS
 from tests.journeys.customer import Customer
 from tests.notifications.mail_server import MailServer, mail_server
 
-DEADLINE = 1.0
+DEADLINE = 1.5
 """Seconds that a letter has."""
 NO_MAILBOX = "550 5.1.1 no such mailbox"
 
