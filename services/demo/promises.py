@@ -17,7 +17,7 @@ from stagepost.engine.transport_names import HTTP
 from stagepost.messages import Answer
 
 SQL = Path(__file__).parent / "sql"
-CHECKS = read_statements(SQL / "promises.sql")
+CHECKS = read_statements(SQL / "promises.sql") | read_statements(SQL / "around.sql")
 STATEMENTS = read_statements(SQL / "logs.sql") | CHECKS
 PROMISES = tuple(CHECKS)
 
