@@ -1,6 +1,6 @@
 -- What everything else is made of, and what the demonstration asks while it runs: SQL over the
 -- database `audit`, where each service's tables stand in a schema of its name. `logs` is put before
--- each statement, here and in promises.sql, which goes on from there. $1 holds what only the code
+-- each statement, here, in promises.sql and in around.sql, which go on from there. $1 holds what only the code
 -- knows: who reads which messages and fetches which answers, which answers settle a command, in whose
 -- name payment and stock are asked for, which orders were accepted.
 
