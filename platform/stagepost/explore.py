@@ -6,11 +6,14 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from stagepost.messages import Answer, Command, Message, example
+from stagepost.messages import Answer, Command, Message, Timer, example
 from stagepost.process import Process, Reaction, State
 
 Asked: TypeAlias = frozenset[type[Command]]
 """Commands that were sent and are not answered."""
+
+Timers: TypeAlias = frozenset[type[Timer]]
+"""Timers that were set and are still to come."""
 
 
 class Arrow(NamedTuple):
@@ -91,6 +94,33 @@ def remaining(process: Process[Any], state: State, examples: Iterable[Message]) 
                 seen.add(there)
                 waiting.append((there, [*steps, arrow.message.TYPE]))
     return []
+
+
+def without_deadline(process: Process[Any], examples: Iterable[Message]) -> list[type[State]]:
+    """Return the kinds of states in which a process can wait for ever.
+
+    No timer that was set on the way there is still to come and would be heeded. What is past its
+    service level is overdue, and known to be: there `due` counts for as long as it is heeded.
+    """
+    samples = tuple(examples)
+    clocks = {type(sample): sample for sample in samples if isinstance(sample, Timer)}
+    start: tuple[State, Timers] = process.initial, frozenset()
+    seen, waiting, found = {start}, deque([start]), dict[type[State], None]()
+    while waiting:
+        state, timers = waiting.popleft()
+        is_waiting = state != process.initial and not process.is_done(state)
+        if is_waiting and not any(process.react(state, clocks[t]).heeded for t in timers):
+            found[type(state)] = None
+        for message in samples:
+            if isinstance(message, Timer) and type(message) not in timers:
+                continue
+            reaction = process.react(state, message)
+            fired = {type(message)} - {process.due}
+            there = reaction.state, timers - fired | clocks.keys() & set(map(type, reaction.sends))
+            if there not in seen:
+                seen.add(there)
+                waiting.append(there)
+    return list(found)
 
 
 def _asked(process: Process[Any], samples: Sequence[Message]) -> dict[type[State], Asked]:
