@@ -38,8 +38,8 @@ def _chains(hops: Sequence[Link]) -> Iterator[Finding]:
         yield Finding(
             place=" -> ".join(way),
             what=f"{len(way)} services in a row react to each other's events: together they are a"
-            " process, and none of them owns what comes of it, knows where it stands or minds a"
-            " deadline; another order of its steps is a change in all of them",
+            " process, and none of them owns what comes of it: nobody knows where it stands, minds"
+            " a deadline or can change the order of its steps alone",
             way_out="give it a home: a process that starts on what begins it, and commands the"
             " others",
             links=frozenset(hop.name for hop in region),
