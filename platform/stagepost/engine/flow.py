@@ -61,7 +61,7 @@ def read_flow(style: str, transport: str | None = None) -> Flow:
     Raises:
         BadSettings: names what is wrong with them.
     """
-    named = _of_style(style, named_transports())
+    named = _between(find_services(style), named_transports())
     return Flow(style, named | {DEFAULT: transport} if transport else named)
 
 
@@ -77,19 +77,16 @@ def named_transports() -> dict[str, str]:
     return {name: said.transport for name, said in links if said.transport is not None}
 
 
-def _of_style(style: str, named: dict[str, str]) -> dict[str, str]:
-    """Leave out the links that there are in other styles only."""
-    elsewhere = {name for other in STYLES for name in names_of(other)} - names_of(style)
+def _between(services: Mapping[str, Service], named: dict[str, str]) -> dict[str, str]:
+    """Leave out the links that there are, but not between these services."""
+    elsewhere = all_links() - {link.name for link in Links().between(services)}
     return {name: how for name, how in named.items() if "".join(name.split()) not in elsewhere}
 
 
-def names_of(style: str) -> set[str]:
-    """Return the links that there are in a style, as `sender->reader`.
-
-    Raises:
-        BadSettings: there is no such style.
-    """
-    return {link.name for link in Links().between(find_services(style))}
+def all_links() -> frozenset[str]:
+    """Return the links of all styles, as `sender->reader`."""
+    every = (link for style in STYLES for link in Links().between(find_services(style)))
+    return frozenset(link.name for link in every)
 
 
 def _json(text: str) -> Any:

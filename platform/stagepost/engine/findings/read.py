@@ -10,7 +10,7 @@ from typing import Any
 from stagepost.engine.discovery import find_services
 from stagepost.engine.findings.code import find_reaches
 from stagepost.engine.findings.values import System
-from stagepost.engine.flow import Flow, names_of
+from stagepost.engine.flow import Flow, all_links
 from stagepost.engine.link_file import Record, read_links
 from stagepost.engine.links import ARROW, DEFAULT, check_names
 from stagepost.engine.styles import STYLES
@@ -27,7 +27,7 @@ def read_system(flow: Flow) -> System:
     """
     services = flow.services
     links = flow.links.between(services)
-    everywhere = {name for style in STYLES for name in names_of(style)}
+    everywhere = all_links()
     records = read_links()
     records.pop(DEFAULT, None)
     _check_records(records, everywhere)
@@ -35,7 +35,7 @@ def read_system(flow: Flow) -> System:
         services,
         links,
         records,
-        frozenset(everywhere - {link.name for link in links}),
+        everywhere - {link.name for link in links},
         list(_unspoken()),
         find_reaches({name: service.sql.parent for name, service in services.items()}),
     )
@@ -46,7 +46,7 @@ def all_services() -> set[str]:
     return {name for style in STYLES for name in find_services(style)}
 
 
-def _check_records(records: dict[str, Record], everywhere: set[str]) -> None:
+def _check_records(records: dict[str, Record], everywhere: frozenset[str]) -> None:
     """Refuse links that are not there; one that is planned may be decided on before it is."""
     services = all_services()
     planned = {
