@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from stagepost.messages import Answer, Command, Message, Timer, example
+from stagepost.messages import Answer, Command, Event, Message, Timer, example
 from stagepost.process import Process, Reaction, State
 
 Asked: TypeAlias = frozenset[type[Command]]
@@ -99,28 +99,35 @@ def remaining(process: Process[Any], state: State, examples: Iterable[Message]) 
 def without_deadline(process: Process[Any], examples: Iterable[Message]) -> list[type[State]]:
     """Return the kinds of states in which a process can wait for ever.
 
-    No timer that was set on the way there is still to come and would be heeded. What is past its
-    service level is overdue, and known to be: there `due` counts for as long as it is heeded.
+    No timer that was set on the way there is still to come and would be heeded. Once the service
+    level is past and an event has told so, the process is known to be late and is not looked at.
     """
     samples = tuple(examples)
-    clocks = {type(sample): sample for sample in samples if isinstance(sample, Timer)}
     start: tuple[State, Timers] = process.initial, frozenset()
     seen, waiting, found = {start}, deque([start]), dict[type[State], None]()
     while waiting:
         state, timers = waiting.popleft()
-        is_waiting = state != process.initial and not process.is_done(state)
-        if is_waiting and not any(process.react(state, clocks[t]).heeded for t in timers):
+        heard = [m for m in samples if type(m) in timers or not isinstance(m, Timer)]
+        arrows = [Arrow(state, message, process.react(state, message)) for message in heard]
+        is_minded = any(isinstance(a.message, Timer) and a.reaction.heeded for a in arrows)
+        if state != process.initial and not process.is_done(state) and not is_minded:
             found[type(state)] = None
-        for message in samples:
-            if isinstance(message, Timer) and type(message) not in timers:
-                continue
-            reaction = process.react(state, message)
-            fired = {type(message)} - {process.due}
-            there = reaction.state, timers - fired | clocks.keys() & set(map(type, reaction.sends))
-            if there not in seen:
+        for arrow in arrows:
+            there = arrow.reaction.state, _still_set(timers, arrow)
+            if there not in seen and not _tells_that_it_is_late(process, arrow):
                 seen.add(there)
                 waiting.append(there)
     return list(found)
+
+
+def _still_set(timers: Timers, arrow: Arrow) -> Timers:
+    sent = {type(send) for send in arrow.reaction.sends if isinstance(send, Timer)}
+    return timers - {type(arrow.message)} | sent
+
+
+def _tells_that_it_is_late(process: Process[Any], arrow: Arrow) -> bool:
+    is_due = isinstance(arrow.message, process.due)
+    return is_due and any(isinstance(send, Event) for send in arrow.reaction.sends)
 
 
 def _asked(process: Process[Any], samples: Sequence[Message]) -> dict[type[State], Asked]:

@@ -98,6 +98,18 @@ def test_a_chain_that_leads_back_is_drawn_to_its_end() -> None:
     assert found.drawing[-1] == "store ..> shop   Packed"
 
 
+def test_a_chain_that_leads_back_is_drawn_from_where_it_begins_though_another_way_is_as_long() -> (
+    None
+):
+    shop = service("shop", sends=[ORDERED], hears=[PACKED])
+    points = service("points", hears=[ORDERED])
+
+    (found,) = ownerless_chains(system(shop, BANK, STORE, points))
+
+    assert found.place == "shop -> bank -> store"
+    assert "shop->points" in found.links
+
+
 def test_chains_that_have_nothing_in_common_are_found_one_by_one() -> None:
     told = [event(name, f"{name}Told") for name in ("one", "two")]
     others = [

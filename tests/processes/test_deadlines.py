@@ -35,6 +35,11 @@ class Overdue(Timer):
     order_id: str = "1"
 
 
+class Given(Event):
+    OWNER = "someone"
+    order_id: str = "1"
+
+
 class New(State):
     pass
 
@@ -95,18 +100,43 @@ def not_heeded(state: State, message: Message) -> Reaction[State]:
             return timed_once(state, message)
 
 
-def known_to_be_overdue(state: State, message: Message) -> Reaction[State]:
+def told_to_be_late(state: State, message: Message) -> Reaction[State]:
+    """Tells that it is late and goes on to wait."""
     match state, message:
         case New(), Asked():
             return move(Waiting(), Overdue())
-        case ((Waiting() | WaitingAgain()), Overdue()):
-            return stay(state, again)
-        case Waiting(), Told():
-            return move(WaitingAgain())
-        case WaitingAgain(), Told():
+        case Waiting(), Overdue():
+            return move(WaitingAgain(), Given())
+        case Waiting() | WaitingAgain(), Told():
             return move(Done())
         case _:
             return ignore(state)
+
+
+def late_and_not_told(state: State, message: Message) -> Reaction[State]:
+    match state, message:
+        case Waiting(), Overdue():
+            return move(WaitingAgain(), again)
+        case _:
+            return told_to_be_late(state, message)
+
+
+def told_in_each_state(state: State, message: Message) -> Reaction[State]:
+    match state, message:
+        case ((Waiting() | WaitingAgain()), Overdue()):
+            return stay(state, Given())
+        case Waiting(), Told():
+            return move(WaitingAgain())
+        case _:
+            return told_to_be_late(state, message)
+
+
+def told_in_one_state_only(state: State, message: Message) -> Reaction[State]:
+    match state, message:
+        case Waiting(), Told():
+            return move(WaitingAgain())
+        case _:
+            return told_to_be_late(state, message)
 
 
 def of(react: object) -> Process[State]:
@@ -129,7 +159,10 @@ def of(react: object) -> Process[State]:
         (timed_once, [WaitingAgain]),
         (timed_each_time, []),
         (not_heeded, [Waiting]),
-        (known_to_be_overdue, []),
+        (told_to_be_late, []),
+        (late_and_not_told, [WaitingAgain]),
+        (told_in_each_state, []),
+        (told_in_one_state_only, [WaitingAgain]),
     ],
 )
 def test_a_state_waits_for_ever_where_no_timer_that_is_set_is_still_to_come_and_heeded(

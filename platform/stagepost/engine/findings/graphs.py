@@ -24,9 +24,9 @@ def graph_of(links: Iterable[Link]) -> Graph:
 
 
 def longest_way(graph: Graph) -> tuple[str, ...]:
-    """Return the services on the longest way through a graph, each once."""
+    """Return the services on the longest way through a graph, each once; it may lead back."""
     ways = (way for start in graph for way in _ways(graph, (start,)))
-    return max(islice(ways, WAYS), key=len, default=())
+    return max(islice(ways, WAYS), key=lambda way: len(_hops(graph, way)))
 
 
 def _ways(graph: Graph, way: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -85,10 +85,14 @@ def _cycle(graph: Graph, start: str) -> tuple[str, ...]:
 
 def draw(graph: Graph, way: Sequence[str]) -> tuple[str, ...]:
     """Draw a way, one line a hop; where it leads back to its start, that hop too."""
-    closes = way[0] in graph.get(way[-1], ())
-    hops = list(pairwise([*way, way[0]] if closes else way))
+    hops = _hops(graph, way)
     widths = [max(map(len, names)) for names in zip(*hops, strict=True)]
     return tuple(
         f"{teller:<{widths[0]}} ..> {reader:<{widths[1]}}  {', '.join(graph[teller][reader])}"
         for teller, reader in hops
     )
+
+
+def _hops(graph: Graph, way: Sequence[str]) -> list[tuple[str, str]]:
+    leads_back = way[0] in graph.get(way[-1], ())
+    return list(pairwise([*way, way[0]] if leads_back else way))
