@@ -97,32 +97,29 @@ def remaining(process: Process[Any], state: State, examples: Iterable[Message]) 
 
 
 def without_deadline(process: Process[Any], examples: Iterable[Message]) -> list[type[State]]:
-    """Return the kinds of states in which a process can wait for ever.
+    """Return the kinds of states in which a process can wait for ever: with no timer to come.
 
-    No timer that was set on the way there is still to come and would be heeded. Once the service
-    level is past and an event has told so, the process is known to be late and is not looked at.
+    Once the service level is past and an event has told so, the process is known to be late and is
+    not looked at.
     """
     samples = tuple(examples)
+    clocks: Timers = frozenset(type(sample) for sample in samples if isinstance(sample, Timer))
     start: tuple[State, Timers] = process.initial, frozenset()
     seen, waiting, found = {start}, deque([start]), dict[type[State], None]()
     while waiting:
         state, timers = waiting.popleft()
-        heard = [m for m in samples if type(m) in timers or not isinstance(m, Timer)]
-        arrows = [Arrow(state, message, process.react(state, message)) for message in heard]
-        is_minded = any(isinstance(a.message, Timer) and a.reaction.heeded for a in arrows)
-        if state != process.initial and not process.is_done(state) and not is_minded:
+        if state != process.initial and not process.is_done(state) and not timers:
             found[type(state)] = None
-        for arrow in arrows:
-            there = arrow.reaction.state, _still_set(timers, arrow)
+        for message in samples:
+            if isinstance(message, Timer) and type(message) not in timers:
+                continue
+            arrow = Arrow(state, message, process.react(state, message))
+            set_now = clocks & {type(send) for send in arrow.reaction.sends}
+            there = arrow.reaction.state, timers - {type(message)} | set_now
             if there not in seen and not _tells_that_it_is_late(process, arrow):
                 seen.add(there)
                 waiting.append(there)
     return list(found)
-
-
-def _still_set(timers: Timers, arrow: Arrow) -> Timers:
-    sent = {type(send) for send in arrow.reaction.sends if isinstance(send, Timer)}
-    return timers - {type(arrow.message)} | sent
 
 
 def _tells_that_it_is_late(process: Process[Any], arrow: Arrow) -> bool:

@@ -197,6 +197,16 @@ def test_an_acceptance_of_a_link_that_there_is_in_no_style_is_refused(link: str,
     assert said in str(refused.value)
 
 
+def test_a_decision_on_what_is_no_link_is_refused() -> None:
+    Path("stagepost.toml").write_text(
+        "[links.payments.decided]\n"
+        'kind = "event"\noutcome = "payments"\nbecause = "so"\non = 2026-01-01\n'
+    )
+
+    with pytest.raises(BadSettings, match="'payments' is no link: write it as sender->reader"):
+        typed()
+
+
 def test_a_link_that_is_decided_on_before_it_is_there_is_a_finding() -> None:
     Path("stagepost.toml").write_text(
         '[links."payments->shipping".decided]\n'

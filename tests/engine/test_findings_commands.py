@@ -53,6 +53,15 @@ def test_an_answer_to_a_command_that_was_not_sent_gives_the_disguise_away() -> N
     assert "hears LetterWasSent" in found.what
 
 
+def test_an_answer_gives_it_away_though_others_hear_it_and_is_no_question_itself() -> None:
+    crm = service("crm", sends=[REGISTERED], hears=[DONE])
+    mail = service("mail", sends=[DONE], hears=[REGISTERED])
+    audit = service("audit", hears=[DONE])
+
+    for services in ([mail, crm], [mail, crm, audit]):
+        assert [found.place for found in commands_in_disguise(system(*services))] == ["crm->mail"]
+
+
 def test_an_event_that_two_read_or_nobody_waits_for_is_an_event() -> None:
     mail = service("mail", sends=[SENT], hears=[REGISTERED])
     points = service("points", hears=[REGISTERED])
@@ -123,6 +132,7 @@ def test_a_command_that_nobody_takes_is_found() -> None:
     (deaf,) = without_one_recipient(system(crm, service("mail", hears=[REGISTERED])))
 
     assert alone.place == deaf.place == "mail.SendLetter"
+    assert not alone.links
     assert alone.what == "crm sends SendLetter, and mail, whose command it is, does not take it"
 
 

@@ -144,7 +144,10 @@ def test_what_does_not_go_together_is_said(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("fulfilment", "payments"), "there is no service 'fulfilment'; there are: fulfillment"),
+        (
+            ("fulfilment", "payments"),
+            "there is no service 'fulfilment'; there are: ordering, payments",
+        ),
         (("payments", "payments"), "not from payments to itself"),
         ((*PAYMENT, "--owner", "ordering"), "--owner is fulfillment or payments, not 'ordering'"),
     ],

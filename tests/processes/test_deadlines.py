@@ -165,7 +165,7 @@ def of(react: object) -> Process[State]:
         (told_in_one_state_only, [WaitingAgain]),
     ],
 )
-def test_a_state_waits_for_ever_where_no_timer_that_is_set_is_still_to_come_and_heeded(
+def test_a_state_waits_for_ever_where_no_timer_is_still_to_come(
     react: object, forever: list[type[State]]
 ) -> None:
     process = of(react)

@@ -55,8 +55,7 @@ def _check_ends(sender: str, reader: str, owner: str | None) -> None:
     services = all_services()
     for name in (sender, reader):
         if name not in services:
-            known = ", ".join(sorted(services))
-            raise BadSettings(f"there is no service {name!r}; there are: {known}")
+            raise BadSettings(f"there is no service {name!r}; there are: {', '.join(services)}")
     if sender == reader:
         raise BadSettings(f"a link is between two services, not from {sender} to itself")
     if owner not in (None, sender, reader):

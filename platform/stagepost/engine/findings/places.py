@@ -16,7 +16,7 @@ def steps_without_deadline(system: System) -> Iterator[Finding]:
             for state in without_deadline(process, examples_of(process)):
                 yield Finding(
                     place=f"{service.name}: {process.name} in {state.__name__}",
-                    what="it can wait here for ever: no timer is still to come that it heeds",
+                    what="it can wait here for ever: no timer is still to come",
                     way_out="send a Timer on the way there, and say what is done when it fires",
                 )
 

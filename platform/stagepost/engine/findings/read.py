@@ -41,9 +41,9 @@ def read_system(flow: Flow) -> System:
     )
 
 
-def all_services() -> set[str]:
+def all_services() -> list[str]:
     """Return the names of the services of all styles."""
-    return {name for style in STYLES for name in find_services(style)}
+    return list(dict.fromkeys(name for style in STYLES for name in find_services(style)))
 
 
 def _check_records(records: dict[str, Record], everywhere: frozenset[str]) -> None:
@@ -52,7 +52,7 @@ def _check_records(records: dict[str, Record], everywhere: frozenset[str]) -> No
     planned = {
         name
         for name, record in records.items()
-        if record.decided and set(name.split(ARROW)) <= services
+        if record.decided and ARROW in name and set(name.split(ARROW)) <= set(services)
     }
     check_names(records, everywhere | planned, services)
 
