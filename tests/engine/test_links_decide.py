@@ -102,6 +102,15 @@ def test_a_link_that_need_not_go_straight_is_taken_back_to_the_broker() -> None:
     assert read_links()["fulfillment->payments"].transport == "kafka"
 
 
+def test_how_answers_on_the_link_of_an_event_come_does_not_matter() -> None:
+    """Answers to commands over HTTP come with them."""
+    said = ("--no-answer", "--no-cares", "--owner", "fulfillment", "--no-reused", "--no-straight")
+
+    decide("ordering", "fulfillment", *said, "--style", "synchronous")
+
+    assert read_links()["ordering->fulfillment"].transport is None
+
+
 def test_where_all_goes_over_http_the_broker_is_nats() -> None:
     Path("stagepost.toml").write_text('[links]\ndefault = "http"\n')
 

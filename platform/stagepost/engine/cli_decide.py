@@ -45,7 +45,8 @@ def decide_link(sender: str, reader: str, style: str, given: Given) -> None:
     decided, doubt = _decided(sender, reader, broker, given)
     found = [link for link in flow.links.between(flow.services) if link.name == name]
     against = contradiction(decided, found)
-    moves = not against and any(link.transport != decided.transport for link in found)
+    over = {link.transport for link in found if link.kind == decided.kind}
+    moves = not against and over != {decided.transport}
     write_decision(name, decided, decided.transport if moves else None)
     for line in _told(name, decided, doubt, against):
         out.print(line, soft_wrap=True, markup=False, highlight=False)
