@@ -22,6 +22,7 @@ class FetchGoods(Command):
 class ReleaseStock(Command):
     """Put back what is reserved or fetched; reserve nothing for (caller, reference) any more."""
 
+    NEVER_REFUSED = "where nothing is held, nothing is put back, and that is the answer"
     order_id: OrderId
 
 

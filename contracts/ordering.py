@@ -10,6 +10,8 @@ from stagepost.messages import Answer, Command, Event
 BY_CUSTOMER = "cancelled by the customer"
 """The reason of whoever refuses because of an `OrderCancellationRequested`."""
 
+ENDS_ONCE = "an order ends once: whatever is asked, the answer is how it ended"
+
 
 class OrderPlaced(Event):
     """A customer ordered; whoever owns the outcome of orders goes on from here."""
@@ -35,6 +37,7 @@ class ConfirmOrder(Command):
     `cancellation_too_late`: the wish to cancel came, but the parcel had left.
     """
 
+    NEVER_REFUSED = ENDS_ONCE
     order_id: OrderId
     cancellation_too_late: bool = Field(default=False, examples=[False])
 
@@ -42,6 +45,7 @@ class ConfirmOrder(Command):
 class RejectOrder(Command):
     """The order cannot be fulfilled; whatever was done for it is undone."""
 
+    NEVER_REFUSED = ENDS_ONCE
     order_id: OrderId
     reason: Reason
 

@@ -18,6 +18,7 @@ class RetrievePayment(Command):
 class RefundPayment(Command):
     """Give back whatever was taken for (caller, reference), and take nothing for it from now on."""
 
+    NEVER_REFUSED = "where nothing was taken, nothing is given back, and that is the answer"
     order_id: OrderId
 
 

@@ -6,11 +6,14 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from stagepost.messages import Answer, Command, Message, example
+from stagepost.messages import Answer, Command, Event, Message, Timer, example
 from stagepost.process import Process, Reaction, State
 
 Asked: TypeAlias = frozenset[type[Command]]
 """Commands that were sent and are not answered."""
+
+Timers: TypeAlias = frozenset[type[Timer]]
+"""Timers that were set and are still to come."""
 
 
 class Arrow(NamedTuple):
@@ -91,6 +94,37 @@ def remaining(process: Process[Any], state: State, examples: Iterable[Message]) 
                 seen.add(there)
                 waiting.append((there, [*steps, arrow.message.TYPE]))
     return []
+
+
+def without_deadline(process: Process[Any], examples: Iterable[Message]) -> list[type[State]]:
+    """Return the kinds of states in which a process can wait for ever: with no timer to come.
+
+    Once the service level is past and an event has told so, the process is known to be late and is
+    not looked at.
+    """
+    samples = tuple(examples)
+    clocks: Timers = frozenset(type(sample) for sample in samples if isinstance(sample, Timer))
+    start: tuple[State, Timers] = process.initial, frozenset()
+    seen, waiting, found = {start}, deque([start]), dict[type[State], None]()
+    while waiting:
+        state, timers = waiting.popleft()
+        if state != process.initial and not process.is_done(state) and not timers:
+            found[type(state)] = None
+        for message in samples:
+            if isinstance(message, Timer) and type(message) not in timers:
+                continue
+            arrow = Arrow(state, message, process.react(state, message))
+            set_now = clocks & {type(send) for send in arrow.reaction.sends}
+            there = arrow.reaction.state, timers - {type(message)} | set_now
+            if there not in seen and not _tells_that_it_is_late(process, arrow):
+                seen.add(there)
+                waiting.append(there)
+    return list(found)
+
+
+def _tells_that_it_is_late(process: Process[Any], arrow: Arrow) -> bool:
+    is_due = isinstance(arrow.message, process.due)
+    return is_due and any(isinstance(send, Event) for send in arrow.reaction.sends)
 
 
 def _asked(process: Process[Any], samples: Sequence[Message]) -> dict[type[State], Asked]:

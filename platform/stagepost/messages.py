@@ -67,9 +67,11 @@ class Command(Message):
     """A request to its owner, in the imperative; it must be answered: done, or refused.
 
     `caller` and `reference` come back in the answer, so that whoever did not ask ignores it.
+    `NEVER_REFUSED` says why where no answer refuses it.
     """
 
     KIND = Kind.COMMAND
+    NEVER_REFUSED: ClassVar[str] = ""
     caller: Text = Field(examples=["fulfillment"])
     reference: Text = Field(examples=["10248"])
 

@@ -89,13 +89,27 @@ def test_what_is_said_at_start_goes_before_the_default_that_is_named() -> None:
     }
 
 
+def test_a_link_of_another_style_is_left_out_and_one_of_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write('[links]\n"fulfillment->payments" = "http"\n"payments->inventory" = "kafka"\n')
+    assert read_flow("orchestrated").transports == {"fulfillment->payments": "http"}
+    assert read_flow("choreographed").transports == {"payments->inventory": "kafka"}
+    monkeypatch.setenv("STAGEPOST_LINKS", '{"fulfillment -> payments": "http"}')
+    assert read_flow("choreographed") == Flow("choreographed")
+    monkeypatch.setenv("STAGEPOST_LINKS", '{"payments->fulfilment": "http"}')
+    flow = read_flow("choreographed")
+    with pytest.raises(BadSettings, match="'fulfilment' that does not run"):
+        flow.links.between(flow.services)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("[links\n", "stagepost.toml is no TOML"),
         ('[link]\n"a->b" = "http"\n', "a table 'link': there is only [links]"),
-        ("[links]\na = 1\n", "[links] in stagepost.toml must name transports"),
-        ("links = 7\n", "[links] in stagepost.toml must name transports"),
+        ("[links]\na = 1\n", "[links] in stagepost.toml: 'a' must name a transport"),
+        ("links = 7\n", "[links] in stagepost.toml must be a table"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(text: str, said: str) -> None:

@@ -1,23 +1,19 @@
-"""The command line: `stagepost run|up|restart|status|links|migrate|prune|dead-letters`."""
+"""The command line: `stagepost run|up|restart|status|links|check|migrate|prune|dead-letters`."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter, validators
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from cyclopts import App, Parameter
 
 from stagepost.engine import operate
-from stagepost.engine.styles import ORCHESTRATED, Style
-from stagepost.engine.transport_names import TransportName
+from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
+from stagepost.engine.cli_links import check, links
+from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings, StagepostError
 
 app = App(
@@ -27,27 +23,8 @@ app = App(
 )
 dead_letters = App(name="dead-letters", help="Messages that could not be handled, and their keys.")
 app.command(dead_letters)
-
-Data = Annotated[Path, Parameter(help="Where the stack keeps its data.", env_var="DATA")]
-Instances = Annotated[
-    int,
-    Parameter(
-        help="Processes of each service.",
-        env_var="INSTANCES",
-        validator=validators.Number(gte=1, lte=9),
-    ),
-]
-InStyle = Annotated[Style, Parameter(help="How the services work together.", env_var="STYLE")]
-Over = Annotated[
-    TransportName | None,
-    Parameter(help="The transport of links that name none.", env_var="TRANSPORT"),
-]
-Json = Annotated[
-    bool, Parameter(name="--json", negative="", help="Print it as JSON.", env_var="JSON")
-]
-
-out = Console()
-err = Console(stderr=True)
+app.command(links)
+app.command(check)
 
 
 @app.command
@@ -105,44 +82,7 @@ def status(*, as_json: Json = False, data: Data = operate.DATA) -> None:
     if as_json:
         out.print_json(data=[asdict(standing) for standing in found])
     else:
-        out.print(_table(HEADS, (row for standing in found for row in rows_of(standing))))
-
-
-@app.command
-def links(
-    *,
-    style: InStyle = ORCHESTRATED,
-    transport: Over = None,
-    dependencies: Annotated[bool, Parameter(negative="")] = False,
-    mermaid: Annotated[bool, Parameter(negative="")] = False,
-    observed: Annotated[bool, Parameter(negative="")] = False,
-    as_json: Json = False,
-    data: Data = operate.DATA,
-) -> None:
-    """Show who sends what to whom, who answers for what comes of it, and over which transport.
-
-    Args:
-        dependencies: who depends on whom: the arrow of an event turns.
-        mermaid: as a picture for Mermaid: commands solid, answers and events dotted.
-        observed: beside what the services of a running stack have heard.
-    """
-    from stagepost.engine import links_shown
-    from stagepost.engine.flow import read_flow
-
-    if observed:
-        seen = asyncio.run(links_shown.observed(data))
-        _show(links_shown.OBSERVED, seen, as_json=as_json)
-        return
-    flow = read_flow(style, transport)
-    if mermaid:
-        draw = links_shown.picture_of_dependencies if dependencies else links_shown.picture
-        out.print(draw(flow), soft_wrap=True, markup=False, highlight=False)
-    elif dependencies:
-        found = links_shown.dependencies(flow).items()
-        rows = [(who, on, ", ".join(names)) for (who, on), names in found]
-        _show(links_shown.DEPENDENCIES, rows, as_json=as_json)
-    else:
-        _show(links_shown.HEADS, links_shown.rows(flow), as_json=as_json)
+        out.print(table(HEADS, (row for standing in found for row in rows_of(standing))))
 
 
 @app.command
@@ -195,14 +135,14 @@ def list_letters(service: str, *, data: Data = operate.DATA) -> None:
         out.print(f"{service} has no dead letters")
         return
     heads = ("id", "state", "type", "key", "tried", "parked at", "reason")
-    out.print(_table(heads, [operate.in_short(letter) for letter in letters]))
+    out.print(table(heads, [operate.in_short(letter) for letter in letters]))
 
 
 @dead_letters.command
 def show(service: str, letter: int, *, data: Data = operate.DATA) -> None:
     """Show one dead letter, with its body."""
     found = asyncio.run(operate.show_letter(data, service, letter))
-    out.print(_table(("", ""), operate.in_full(found)))
+    out.print(table(("", ""), operate.in_full(found)))
 
 
 @dead_letters.command
@@ -215,21 +155,6 @@ def redrive(service: str, *letters: int, data: Data = operate.DATA) -> None:
 def discard(service: str, *letters: int, reason: str, data: Data = operate.DATA) -> None:
     """Give dead letters up for good; those that wait behind them go on."""
     out.print(f"{asyncio.run(operate.discard(data, service, letters, reason))} given up")
-
-
-def _show(heads: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
-    if as_json:
-        names = [head.replace(" ", "_") or "remark" for head in heads]
-        out.print_json(data=[dict(zip(names, row, strict=True)) for row in rows])
-    else:
-        out.print(_table(heads, (map(str, row) for row in rows)))
-
-
-def _table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
-    table = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for row in rows:
-        table.add_row(*map(escape, row))
-    return table
 
 
 def main() -> None:

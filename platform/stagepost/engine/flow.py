@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from stagepost.engine.discovery import find_services
+from stagepost.engine.link_file import read_links
 from stagepost.engine.links import DEFAULT, Links
 from stagepost.engine.service import Service
-from stagepost.engine.styles import ORCHESTRATED, SYNCHRONOUS
+from stagepost.engine.styles import ORCHESTRATED, STYLES, SYNCHRONOUS
 from stagepost.engine.transport_names import HTTP
 from stagepost.errors import BadSettings
 
-FILE = Path("stagepost.toml")
 VARIABLE = "STAGEPOST_LINKS"
 
 
@@ -64,12 +62,13 @@ class Flow:
 def read_flow(style: str, transport: str | None = None, only: frozenset[str] = frozenset()) -> Flow:
     """Return a style with the transports of the environment, else of stagepost.toml.
 
-    `transport` is the default of all links, whatever these say; `only` these services run.
+    `transport` is the default of all links, whatever these say. They may name links of any style.
+    `only` these services run.
 
     Raises:
         BadSettings: names what is wrong with them.
     """
-    named = named_transports()
+    named = _between(Flow(style, only=only).services, named_transports())
     return Flow(style, named | {DEFAULT: transport} if transport else named, only)
 
 
@@ -80,16 +79,21 @@ def named_transports() -> dict[str, str]:
         BadSettings: they cannot be read.
     """
     if (text := os.environ.get(VARIABLE)) is not None:
-        return _checked(_json(text), VARIABLE)
-    if not FILE.exists():
-        return {}
-    try:
-        content = tomllib.loads(FILE.read_text())
-    except ValueError as error:
-        raise BadSettings(f"{FILE} is no TOML: {error}") from None
-    if strangers := content.keys() - {"links"}:
-        raise BadSettings(f"{FILE} has a table {min(strangers)!r}: there is only [links]")
-    return _checked(content.get("links", {}), f"[links] in {FILE}")
+        return _checked(_json(text))
+    links = read_links().items()
+    return {name: said.transport for name, said in links if said.transport is not None}
+
+
+def _between(services: Mapping[str, Service], named: dict[str, str]) -> dict[str, str]:
+    """Leave out the links that there are, but not between these services."""
+    elsewhere = all_links() - {link.name for link in Links().between(services)}
+    return {name: how for name, how in named.items() if "".join(name.split()) not in elsewhere}
+
+
+def all_links() -> frozenset[str]:
+    """Return the links of all styles, as `sender->reader`."""
+    every = (link for style in STYLES for link in Links().between(find_services(style)))
+    return frozenset(link.name for link in every)
 
 
 def _json(text: str) -> Any:
@@ -99,7 +103,8 @@ def _json(text: str) -> Any:
         raise BadSettings(f"{VARIABLE} is no JSON: {error}") from None
 
 
-def _checked(named: Any, place: str) -> dict[str, str]:
+def _checked(named: Any) -> dict[str, str]:
     if not isinstance(named, dict) or not all(isinstance(how, str) for how in named.values()):
-        raise BadSettings(f'{place} must name transports, such as "fulfillment->payments": "http"')
+        example = '{"fulfillment->payments": "http"}'
+        raise BadSettings(f"{VARIABLE} must name transports, such as {example}")
     return named

@@ -7,7 +7,7 @@ command over a broker, an event stays an event over HTTP, and no service knows w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -40,6 +40,11 @@ class Link:
     message: type[Message]
     transport: str
     asks: bool = False
+
+    @property
+    def name(self) -> str:
+        """Between whom it is: what settings call it."""
+        return f"{self.sender}{ARROW}{self.reader}"
 
     @property
     def kind(self) -> str:
@@ -94,10 +99,7 @@ class Links:
             BadSettings: a transport is chosen for a link that is not there.
         """
         found = list(self._between(services))
-        there = {f"{link.sender}{ARROW}{link.reader}" for link in found}
-        for name in self.chosen:
-            if name not in there:
-                raise BadSettings(_no_such_link(name, there, services))
+        check_names(self.chosen, {link.name for link in found}, services)
         return found
 
     def _between(self, services: Mapping[str, Service]) -> Iterator[Link]:
@@ -177,7 +179,18 @@ def _read(service: Service, every: Iterable[Link]) -> Mapping[str, Mapping[str, 
     return {transport: dict(sources) for transport, sources in read.items()}
 
 
-def _no_such_link(name: str, there: Iterable[str], services: Mapping[str, Service]) -> str:
+def check_names(names: Iterable[str], there: Collection[str], services: Iterable[str]) -> None:
+    """Check that each name is one of the links that are there.
+
+    Raises:
+        BadSettings: one is not; it says which may be meant.
+    """
+    for name in names:
+        if name not in there:
+            raise BadSettings(_no_such_link(name, there, list(services)))
+
+
+def _no_such_link(name: str, there: Iterable[str], services: Sequence[str]) -> str:
     sender, arrow, reader = name.partition(ARROW)
     for end in (sender, reader):
         if arrow and end not in services:

@@ -1,0 +1,73 @@
+"""`stagepost.toml`: what people say of links: the transport, what is accepted, what was decided."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stagepost.engine.links import DEFAULT
+from stagepost.errors import BadSettings
+
+FILE = Path("stagepost.toml")
+
+LinkKind = Literal["command", "event", "answer"]
+
+
+class Decided(BaseModel):
+    """What was decided of a link, and why; an answer comes back the way its command went."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: LinkKind
+    outcome: str = Field(description="Who answers for what comes of it.")
+    transport: str | None = None
+    because: str = Field(min_length=1)
+    on: date
+
+
+class Record(BaseModel):
+    """What is said of one link; `accepted` says why what is found at it may stay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transport: str | None = None
+    accepted: str | None = Field(default=None, min_length=1)
+    decided: Decided | None = None
+
+
+def read_links() -> dict[str, Record]:
+    """Return what the file says, by `sender->reader` without blanks, and by `default`.
+
+    Raises:
+        BadSettings: it cannot be read.
+    """
+    if not FILE.exists():
+        return {}
+    try:
+        content = tomllib.loads(FILE.read_text())
+    except ValueError as error:
+        raise BadSettings(f"{FILE} is no TOML: {error}") from None
+    if strangers := content.keys() - {"links"}:
+        raise BadSettings(f"{FILE} has a table {min(strangers)!r}: there is only [links]")
+    links = content.get("links", {})
+    if not isinstance(links, dict):
+        raise BadSettings(f"[links] in {FILE} must be a table of links")
+    return {"".join(name.split()): _record(name, said) for name, said in links.items()}
+
+
+def _record(name: str, said: Any) -> Record:
+    if isinstance(said, str):
+        return Record(transport=said)
+    if name == DEFAULT or not isinstance(said, Mapping):
+        raise BadSettings(f"[links] in {FILE}: {name!r} must name a transport, such as 'http'")
+    try:
+        return Record.model_validate(said)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(map(str, fault["loc"]))
+        raise BadSettings(f"[links] in {FILE}: {at} of {name!r}: {fault['msg']}") from None
