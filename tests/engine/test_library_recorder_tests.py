@@ -20,7 +20,7 @@ from eventsourcing.persistence import (
 )
 from eventsourcing.tests import persistence as shipped
 
-from stagepost.engine import store
+from stagepost.engine import batch
 from stagepost.engine.store_postgres import PostgresStore
 from tests.conftest import Database
 from tests.engine.stores import KEPT, NAMES, SERVICE, PostgresWorld, heard, outcomes
@@ -68,7 +68,7 @@ class Recorder(ProcessRecorder):
     async def _insert(self, events: Sequence[StoredEvent], tracking: Tracking | None) -> list[int]:
         self._from_zero |= {e.originator_id for e in events if e.originator_version == 0}
         events = [self._shifted(event, 1) for event in events]
-        commit = store.Commit(heard(id=uuid4()), events=events)
+        commit = batch.Commit(heard(id=uuid4()), events=events)
         cursors = []
         if tracking is not None:
             moved = await self._moved(tracking)
@@ -86,9 +86,9 @@ class Recorder(ProcessRecorder):
         )
         return [row[0] for row in rows]
 
-    async def _moved(self, tracking: Tracking) -> store.Cursor:
-        name = store.CursorId(READER, tracking.application_name)
-        stored = (await self._store.cursors(READER)).get(name, store.Cursor(name, 0, 0))
+    async def _moved(self, tracking: Tracking) -> batch.Cursor:
+        name = batch.CursorId(READER, tracking.application_name)
+        stored = (await self._store.cursors(READER)).get(name, batch.Cursor(name, 0, 0))
         if tracking.notification_id <= stored.at:
             raise IntegrityError(f"{tracking} is at or before {stored.at}")
         return replace(stored, to=tracking.notification_id)
@@ -143,7 +143,7 @@ class Recorder(ProcessRecorder):
         return last
 
     def max_tracking_id(self, application_name: str) -> int | None:
-        name = store.CursorId(READER, application_name)
+        name = batch.CursorId(READER, application_name)
         cursor = self._run(self._store.cursors(READER)).get(name)
         return cursor.at if cursor else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -263,11 +264,15 @@ def _row(name: UUID, message: Message, **address: Any) -> Outgoing:
     return Outgoing(name, message.TYPE, message.VERSION, message.KIND, message.key, body, **address)
 
 
-def _handled(sends: Iterable[Message], *, changed: bool) -> Handled:
-    said = list(sends)
-    if any(isinstance(message, Refusal) for message in said):
+def _handled(sends: Sequence[Message], *, changed: bool) -> Handled:
+    if any(_refuses(type(message)) for message in sends):
         return Handled.REFUSED
-    return Handled.HANDLED if said or changed else Handled.IGNORED
+    return Handled.HANDLED if sends or changed else Handled.IGNORED
+
+
+@cache
+def _refuses(kind: type[Message]) -> bool:
+    return issubclass(kind, Refusal)  # of a model, that is no question for every message
 
 
 def _by_message(

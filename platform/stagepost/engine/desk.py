@@ -26,7 +26,7 @@ from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import follow
 from stagepost.engine.idempotency import Idempotent
 from stagepost.engine.ids import Ids
-from stagepost.engine.items import Awaited, Item, Signals, onward, request_item
+from stagepost.engine.items import Awaited, Item, Signals, goals_of, request_item
 from stagepost.engine.snapshots import Snapshots
 from stagepost.engine.store import JournalEntry, Store
 from stagepost.engine.telemetry import Metrics
@@ -269,11 +269,7 @@ class Desk:
         return self._settle(batch, items, appended)
 
     def _batch(self, items: Sequence[Item], lease: Lease | None) -> Batch:
-        goals: dict[CursorId, Cursor] = {}
-        for item in items:
-            if item.cursor is not None:
-                at = goals.get(item.cursor) or self._cursors.get(item.cursor)
-                goals[item.cursor] = onward(at or Cursor(item.cursor, 0, 0), item)
+        goals = goals_of(items, self._cursors)
         numbers = {name: number for number, name in enumerate(goals)} | {None: None}
         commits = [item.commit(numbers[item.cursor]) for item in items]
         needs_lease = any(item.needs_lease for item in items)

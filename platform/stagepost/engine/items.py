@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -101,7 +101,21 @@ def request_item(request: Request, name: UUID, service: str) -> Item:
     return Item(cause, request, done=done, is_request=True, needs_lease=False)
 
 
-def onward(cursor: Cursor, last: Item) -> Cursor:
+def goals_of(items: Iterable[Item], cursors: Mapping[CursorId, Cursor]) -> dict[CursorId, Cursor]:
+    """Return the cursors of these messages, each with the goal that the farthest one sets."""
+    farthest: dict[CursorId, Item] = {}
+    for item in items:
+        if item.cursor is not None:
+            before = farthest.get(item.cursor)
+            if before is None or before.cause.position <= item.cause.position:
+                farthest[item.cursor] = item
+    return {
+        name: _onward(cursors.get(name) or Cursor(name, 0, 0), item)
+        for name, item in farthest.items()
+    }
+
+
+def _onward(cursor: Cursor, last: Item) -> Cursor:
     """Return the cursor with the goal that this item sets, unless it has come further already."""
     if last.cause.position < cursor.to:
         return cursor

@@ -67,9 +67,11 @@ class NatsSubscription:
         return cursor.hint + 1 if known else 1
 
     def take(self, limit: int) -> list[Received]:
-        taken = self._take_backlog(limit)
-        if self._is_behind():
-            return taken
+        taken: list[Received] = []
+        if len(self._pulls) > 1 and self._is_behind():
+            taken = self._take_backlog(limit)
+            if self._is_behind():
+                return taken
         for pull in self._pulls:
             taken.extend(pull.take(limit - len(taken)))
         self._pulls = [*self._pulls[1:], *self._pulls[:1]]  # each is first in its turn
