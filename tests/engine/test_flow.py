@@ -202,6 +202,10 @@ async def test_a_store_from_before_flows_were_noted_is_orchestrated(
     await owner.close()
 
 
+_WAITS_FOR_A_LOCK = """SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'"""
+
+
 async def test_who_starts_beside_the_first_waits_for_it_and_belongs_to_the_same_flow(
     new_database: NewDatabase,
 ) -> None:
@@ -212,7 +216,9 @@ async def test_who_starts_beside_the_first_waits_for_it_and_belongs_to_the_same_
     await under_way.start()
     await change_flow(owner, Flow())
     second = asyncio.create_task(check_flow(pool, "payments", Flow()))
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(5):
+        while not await pool.fetchval(_WAITS_FOR_A_LOCK):
+            await asyncio.sleep(0.01)
     await under_way.commit()
     await second
     await owner.close()

@@ -16,7 +16,7 @@ from services.demo.book import generate
 from services.demo.drive import DriveFailed, Shop, fill_the_shelves, open_shop, place_together
 from services.demo.promises import PROMISES, Audit, Finding, connect
 from services.demo.watch import Watch
-from stagepost.engine.database import Connection
+from stagepost.engine.database import UNREACHABLE, Connection
 from stagepost.engine.flow import Flow
 from stagepost.engine.stack import Stack
 from stagepost.engine.styles import SYNCHRONOUS
@@ -63,7 +63,7 @@ class Counting:
                 async with closing(connection):
                     audit = Audit(connection)
                     return int((await audit.row("ended"))["ended"])
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except (*UNREACHABLE, asyncpg.PostgresError):
                 await asyncio.sleep(0.1)
 
 

@@ -217,12 +217,12 @@ class Desk:
                     await self._handle(items)
 
     async def _take(self, limit: int) -> list[Item]:
-        room = limit - len(self._waiting)
+        waiting = min(limit, len(self._waiting))
         read: list[Item] = []
-        for source in self._sources.values():
-            if len(read) < room:
-                read.extend(source(room - len(read)))
-        return [*(self._waiting.popleft() for _ in range(limit - max(room, 0))), *read]
+        for source in self._sources.values():  # first: if one fails, what waits is still here
+            if waiting + len(read) < limit:
+                read.extend(source(limit - waiting - len(read)))
+        return [*(self._waiting.popleft() for _ in range(waiting)), *read]
 
     async def _work_off(self, items: Sequence[Item]) -> None:
         async with self._at_work:
