@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -16,10 +16,11 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Customer:
-    """Somebody who orders, and looks at what becomes of it."""
+    """Somebody who orders, and looks at what becomes of it; `accepted` are the orders told so."""
 
     http: aiohttp.ClientSession
     stack: Stack
+    accepted: list[str] = field(default_factory=list)
 
     async def register(self, customer_id: str, **more: Any) -> int:
         """Register a customer, whose address is `<customer_id>@example.org`; return the status."""
@@ -73,6 +74,7 @@ class Customer:
         url = f"{self.stack.url('ordering')}/orders"
         async with self.http.post(url, json=body | more) as answer:
             assert answer.status == 202, await answer.text()
+        self.accepted.append(order_id)
         return order_id
 
     async def cancel(self, order_id: str) -> int:

@@ -182,7 +182,7 @@ async def test_mails_wait_for_customers_that_is_down(shop: Shop) -> None:
 
 async def test_in_the_end_every_promise_holds_and_nothing_personal_was_said(shop: Shop) -> None:
     connection = await connect(shop.stack.audit_dsn)
-    audit = Audit(connection, shop.stack.flow)
+    audit = Audit(connection, shop.stack.flow, shop.customer.accepted)
     await Watch(audit, print, asyncio.Semaphore()).until_settled()
     found = {promise: await audit.check(promise) for promise in PROMISES}
     said = []
