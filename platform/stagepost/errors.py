@@ -24,6 +24,7 @@ StagepostError
         StoreUnavailable
         SchemaTooNew
         SchemaTooOld
+        UnreadableEvent         a stored event of an unknown topic or version, or damaged
         UnreadableStream
     TransportError
         TransportUnavailable
@@ -180,6 +181,22 @@ class SchemaTooNew(StoreError):
 
 class SchemaTooOld(StoreError):
     """The database lacks migrations that this release needs."""
+
+
+class UnreadableEvent(StoreError):
+    """A stored event does not fit this release: a newer one wrote it, or it is damaged.
+
+    `where` says which it is: its position in the log, where that is known.
+    """
+
+    def __init__(self, topic: str, where: str, fault: str) -> None:
+        super().__init__(f"the event {topic}, {where}, cannot be read: {fault}")
+        self.topic = topic
+        self.fault = fault
+
+    def at(self, position: int) -> UnreadableEvent:
+        """Return the same, said of its position in the log."""
+        return UnreadableEvent(self.topic, f"at position {position}", self.fault)
 
 
 class UnreadableStream(StoreError):
