@@ -49,7 +49,7 @@ async def from_the_future(topic: str = FUTURE, state: bytes = b"{}") -> MemorySt
     """A store in which the third of four events is of a newer release."""
     store = MemoryWorld.new().store
     payment = Payment.bar(caller="fulfillment", reference="1", order_id="1")
-    payment.request_refund()
+    payment.request_refund(reason="late")
     known = [to_stored(event) for event in payment.collect_events()]  # type: ignore[arg-type]
     newer = StoredEvent(NAME, 3, topic, state)
     refunded = StoredEvent(NAME, 4, Payment.Refunded.TOPIC, b'{"amount":1}')
