@@ -78,6 +78,7 @@ __all__ = [
     "event",
     "from_snapshot",
     "from_stored",
+    "read_event",
     "stream_id",
     "to_snapshot",
     "to_stored",
@@ -93,23 +94,28 @@ def to_stored(happened: DomainEvent) -> StoredEvent:
 
 
 def from_stored(stored: StoredEvent) -> DomainEvent:
-    """Read an event from the store: upcast the dict, then validate.
+    """Read an event from the store, as `read_event` does."""
+    return read_event(stored.originator_id, stored.originator_version, stored.topic, stored.state)
+
+
+def read_event(stream: UUID | str, version: int, topic: str, body: bytes) -> DomainEvent:
+    """Read an event from its columns: upcast the dict, then validate.
 
     Raises:
         UnreadableEvent: this release does not know its topic or its version, or it is damaged.
     """
     try:
-        cls = _class_of(stored.topic)
-        state = orjson.loads(stored.state)
-        version = state.pop("class_version", 1)
-        if version != cls.class_version:
-            _lift(cls, version, state)
-        state["originator_id"] = stored.originator_id
-        state["originator_version"] = stored.originator_version
+        cls = _class_of(topic)
+        state = orjson.loads(body)
+        stored_as = state.pop("class_version", 1)
+        if stored_as != cls.class_version:
+            _lift(cls, stored_as, state)
+        state["originator_id"] = stream
+        state["originator_version"] = version
         return cls.__pydantic_validator__.validate_python(state)  # type: ignore[no-any-return]  # it says Any
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        where = f"version {stored.originator_version} of the stream {stored.originator_id}"
-        raise UnreadableEvent(stored.topic, where, first_fault(error)) from error
+        where = f"version {version} of the stream {stream}"
+        raise UnreadableEvent(topic, where, first_fault(error)) from error
 
 
 @cache
