@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -52,8 +52,12 @@ _PLANS = {
 Every statement of a service probes indexes."""
 
 
-async def open_pool(dsn: str, *, size: int = 6) -> Pool:
-    """Connect to a database.
+READ_ONLY = {"default_transaction_read_only": "on"}
+"""How a replay connects: whatever it tries, nothing can be written."""
+
+
+async def open_pool(dsn: str, *, size: int = 6, settings: Mapping[str, str] = _PLANS) -> Pool:
+    """Connect to a database, each session with these settings.
 
     Raises:
         StoreUnavailable: it cannot be reached, or does not let us in.
@@ -65,7 +69,7 @@ async def open_pool(dsn: str, *, size: int = 6) -> Pool:
             max_size=size,
             reset=_keep,
             command_timeout=60,
-            server_settings=_PLANS,
+            server_settings=dict(settings),
         )
     except (*UNREACHABLE, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise StoreUnavailable(f"cannot connect to the database: {error}") from error

@@ -23,12 +23,14 @@ CANCEL_AGAIN = 0.5
 async def follow(
     read: Callable[[int], Awaitable[Sequence[T]]],
     act: Callable[[Sequence[T]], Awaitable[None]],
-    wake: asyncio.Event,
+    wake: asyncio.Event | None,
     *,
     limit: int,
     gather: float = GATHER,
 ) -> None:
     """Read after my position, act, and read again; sleep while there is nothing.
+
+    Without anybody to `wake` it, it ends where nothing more is there: a replay does.
 
     `read` returns one batch of `limit` at most, `act` stores the effect together with the new
     position. `wake` is set by whoever wrote something; a slow poll finds what a lost wake-up would
@@ -37,13 +39,17 @@ async def follow(
     what one more in it does.
     """
     while True:
-        wake.clear()
+        if wake is not None:
+            wake.clear()
         batch = await read(limit)
-        if not batch:
+        if batch:
+            await act(batch)
+        if wake is None:
+            if not batch:
+                return
+        elif not batch:
             await sleep_until(wake, POLL)
-            continue
-        await act(batch)
-        if 1 < len(batch) < limit:
+        elif 1 < len(batch) < limit:
             await asyncio.sleep(gather)
 
 

@@ -22,7 +22,7 @@ class Databases:
     """The databases of one server. Everything here may be done again on what exists already."""
 
     def __init__(self, postgres: Postgres, passwords: Passwords) -> None:
-        self._postgres = postgres
+        self.postgres = postgres
         self._passwords = passwords
 
     def dsn(self, database: str) -> str:
@@ -38,11 +38,11 @@ class Databases:
         return self._dsn(database, AUDITOR)
 
     def _dsn(self, database: str, role: str) -> str:
-        return self._postgres.dsn(database, role, self._passwords.of(role))
+        return self.postgres.dsn(database, role, self._passwords.of(role))
 
     async def provide(self, databases: Sequence[str]) -> None:
         """Make the roles, the databases and who may connect to them, where they are missing."""
-        connection = await asyncpg.connect(self._postgres.dsn("postgres"))
+        connection = await asyncpg.connect(self.postgres.dsn("postgres"))
         try:
             await connection.execute(_SQL["groups"])
             await self._role(connection, AUDITOR, "stagepost_auditor")
@@ -75,14 +75,14 @@ class Databases:
 
     async def attach(self, databases: Sequence[str]) -> None:
         """Show databases to the auditor, each as a schema of the audit database."""
-        connection = await asyncpg.connect(self._postgres.dsn(AUDIT))
+        connection = await asyncpg.connect(self.postgres.dsn(AUDIT))
         try:
             for database in databases:
                 await _run(
                     connection,
                     "foreign",
                     database=database,
-                    host=self._postgres.sockets,
+                    host=self.postgres.sockets,
                     port=PORT,
                     password=self._passwords.of(AUDITOR),
                 )

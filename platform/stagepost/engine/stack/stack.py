@@ -123,6 +123,11 @@ class Stack:
         return self.databases.audit_dsn()
 
     @property
+    def sockets(self) -> Path:
+        """Where PostgreSQL listens."""
+        return self._folder
+
+    @property
     def superuser_dsn(self) -> str:
         """How the server's superuser connects."""
         return self._postgres.dsn("postgres")
@@ -170,7 +175,7 @@ class Stack:
             empty(self.data)
         (self.data / "logs").mkdir(exist_ok=True)
         self._passwords = Passwords(self.data / "secrets.json")
-        folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=_short_temporary_folder()))
+        folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=short_temporary_folder()))
         group = Group(folder, lock)
         exits.push_async_callback(group.close)
         self._supervisor = Supervisor(group, self._say, self._after_restart)
@@ -335,7 +340,8 @@ async def _together(*starts: Coroutine[None, None, None]) -> None:
         raise errors.exceptions[0] from None
 
 
-def _short_temporary_folder() -> str | None:
+def short_temporary_folder() -> str | None:
+    """Return where sockets can be, None for the usual place."""
     # A path to a Unix socket has room for about 100 characters.
     return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108
 

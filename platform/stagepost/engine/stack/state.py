@@ -23,7 +23,11 @@ def state_of(stack: Stack) -> dict[str, object]:
         "pid": os.getpid(),
         "services": services,
         **worlds,
-        "postgres": {"superuser": stack.superuser_dsn, "audit": stack.audit_dsn},
+        "postgres": {
+            "superuser": stack.superuser_dsn,
+            "audit": stack.audit_dsn,
+            "sockets": str(stack.sockets),
+        },
         "flow": {"style": stack.flow.style, "transports": dict(stack.flow.transports)},
         **({"nats": {"url": stack.nats_url(ADMIN)}} if stack.uses(NATS) else {}),
     }

@@ -1,0 +1,126 @@
+"""How commands reach databases: those of a stack that runs, or of data whose stack does not.
+
+In the latter case PostgreSQL alone is started, for as long, under the folder's lock.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from stagepost.engine.discovery import find_services
+from stagepost.engine.flow_kept import kept_flow
+from stagepost.engine.operate import DATA, read_stack
+from stagepost.engine.service import Service
+from stagepost.engine.stack.databases import Databases
+from stagepost.engine.stack.folder import Passwords, held
+from stagepost.engine.stack.postgres import Postgres, account_for
+from stagepost.engine.stack.processes import Group, Supervisor
+from stagepost.engine.stack.stack import PATIENCE, short_temporary_folder, to_stderr
+from stagepost.errors import BadSettings
+
+DEMO = DATA / "demo"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The databases of one stack, and the services that have one, in the order of their ports.
+
+    These are as they are in the style in which they worked last.
+    """
+
+    data: Path
+    is_running: bool
+    services: Mapping[str, Service]
+    databases: Databases
+
+
+def default_data() -> Path:
+    """Return where a stack runs, else where one has left data: .stagepost, else .stagepost/demo."""
+    places = [place for place in (DATA, DEMO) if has_data(place)]
+    return next((place for place in places if runs(place)), next(iter(places), DATA))
+
+
+def has_data(data: Path) -> bool:
+    """Tell whether a stack has left data here."""
+    return (data / "postgres").is_dir()
+
+
+def runs(data: Path) -> bool:
+    """Tell whether a stack runs on this data."""
+    try:
+        read_stack(data)
+    except BadSettings:
+        return False
+    return True
+
+
+@asynccontextmanager
+async def reach(data: Path | None = None) -> AsyncIterator[Reach]:
+    """Reach the databases of a stack, without a folder those of `default_data`.
+
+    Raises:
+        BadSettings: no stack has left anything there.
+        StackError: PostgreSQL cannot be started.
+    """
+    folder = (data or default_data()).resolve()
+    if not has_data(folder):
+        raise BadSettings(
+            f"no stack has left data in {data or default_data()}: `make demo` or `make up` first,"
+            " or name the folder of another (--data, DATA)"
+        )
+    if runs(folder):
+        databases = _of_running(folder)
+        yield Reach(folder, True, await _services(databases), databases)
+        return
+    async with started(folder) as databases:
+        yield Reach(folder, False, await _services(databases), databases)
+
+
+def _of_running(data: Path) -> Databases:
+    sockets = Path(read_stack(data)["postgres"]["sockets"])
+    return _databases(data, sockets, None)
+
+
+def _databases(data: Path, sockets: Path, account: tuple[int, int] | None) -> Databases:
+    passwords = Passwords(data / "secrets.json")
+    log = data / "logs" / "postgres.log"
+    secret = passwords.of("postgres")
+    return Databases(Postgres(data / "postgres", sockets, log, secret, account), passwords)
+
+
+async def _services(databases: Databases) -> dict[str, Service]:
+    """Return all services, as they are in the style in which they worked last."""
+    services = find_services()
+    connection = await asyncpg.connect(databases.audit_dsn(next(iter(services))))
+    try:
+        flow = await kept_flow(connection)
+    finally:
+        await connection.close()
+    return services | flow.services if flow else services
+
+
+@asynccontextmanager
+async def started(data: Path) -> AsyncIterator[Databases]:
+    """Start the PostgreSQL of a folder alone; it ends with us. A folder without one gets one."""
+    async with AsyncExitStack() as exits:
+        lock = exits.enter_context(held(data))
+        (data / "logs").mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=short_temporary_folder()))
+        group = Group(folder, lock)
+        exits.push_async_callback(group.close)
+        supervisor = Supervisor(group, to_stderr, lambda: None)
+        account = account_for(data, to_stderr)
+        if account:
+            os.chown(folder, *account)
+        databases = _databases(data, folder, account)
+        exits.push_async_callback(supervisor.stop, ["postgres"], PATIENCE)
+        to_stderr(f"No stack runs in {data}: its PostgreSQL runs for as long as this takes")
+        await databases.postgres.start(supervisor)
+        yield databases
