@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import orjson
 from eventsourcing.persistence import StoredEvent
 from pydantic_core import to_jsonable_python
 
@@ -45,7 +46,7 @@ class Line:
     def stored(self) -> list[StoredEvent]:
         """The events as the store has them."""
         return [
-            StoredEvent(UUID(self.stream), version, topic, json.dumps(state).encode())
+            StoredEvent(UUID(self.stream), version, topic, orjson.dumps(state))
             for version, (topic, state) in enumerate(self.events, 1)
         ]
 

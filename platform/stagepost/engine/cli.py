@@ -13,6 +13,7 @@ from cyclopts import App, Parameter
 from stagepost.engine import operate
 from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
 from stagepost.engine.cli_links import check, links
+from stagepost.engine.cli_move import export, import_
 from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings, StagepostError
 
@@ -25,6 +26,8 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 app.command(links)
 app.command(check)
+app.command(export)
+app.command(import_, name="import")
 
 
 @app.command
