@@ -24,6 +24,7 @@ StagepostError
         StoreUnavailable
         SchemaTooNew
         SchemaTooOld
+        UnreadableEvent         a stored event of an unknown topic or version, or damaged
         UnreadableStream
     TransportError
         TransportUnavailable
@@ -32,6 +33,7 @@ StagepostError
     CallFailed                  the world outside, or a recipient, did not answer: it is tried again
     GivenUp                     a command will never be answered: it was discarded as a dead letter
     BadSettings
+    Busy                        somebody else is at it already
     NotInstalled                what was chosen needs a package that is not installed here
     StackError                  `stagepost up` cannot start, or lost, a part of the stack
 """
@@ -182,6 +184,22 @@ class SchemaTooOld(StoreError):
     """The database lacks migrations that this release needs."""
 
 
+class UnreadableEvent(StoreError):
+    """A stored event does not fit this release: a newer one wrote it, or it is damaged.
+
+    `where` says which it is: its position in the log, where that is known.
+    """
+
+    def __init__(self, topic: str, where: str, fault: str) -> None:
+        super().__init__(f"the event {topic}, {where}, cannot be read: {fault}")
+        self.topic = topic
+        self.fault = fault
+
+    def at(self, position: int) -> UnreadableEvent:
+        """Return the same, said of its position in the log."""
+        return UnreadableEvent(self.topic, f"at position {position}", self.fault)
+
+
 class UnreadableStream(StoreError):
     """Stored events do not fit this release: a newer one wrote them, or they are damaged."""
 
@@ -212,6 +230,10 @@ class GivenUp(StagepostError):
 
 class BadSettings(StagepostError):
     """A setting is missing or wrong; the message names it."""
+
+
+class Busy(StagepostError):
+    """Somebody else is at it already: ask again once they are done."""
 
 
 class NotInstalled(StagepostError):

@@ -13,6 +13,8 @@ from cyclopts import App, Parameter
 from stagepost.engine import operate
 from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
 from stagepost.engine.cli_links import check, links
+from stagepost.engine.cli_rerun import backfill, replay
+from stagepost.engine.cli_views import rebuild, verify, views
 from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings, StagepostError
 
@@ -25,6 +27,11 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 app.command(links)
 app.command(check)
+app.command(views)
+app.command(rebuild)
+app.command(verify)
+app.command(replay)
+app.command(backfill)
 
 
 @app.command
