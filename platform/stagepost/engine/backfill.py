@@ -110,7 +110,7 @@ class Backfill:
             )
 
     async def _read(self, limit: int) -> Sequence[Envelope]:
-        """Return the next page, whatever is in it; the end is a page that is not full."""
+        """Return the next page, whatever is in it, until one reaches the end of the feed."""
         if self._is_at_end:
             return ()
         answer = await self._ask(self._at, limit)
@@ -120,7 +120,7 @@ class Backfill:
             if answer.refusal is not None:
                 raise FeedRefused(f"the feed of {self._source.name}: {answer.refusal}")
         self._at = answer.next
-        self._is_at_end = len(answer.events) < limit
+        self._is_at_end = not answer.events or self._at >= answer.end.position
         self._done.until = Place(answer.end.incarnation, self._at)
         return answer.events
 

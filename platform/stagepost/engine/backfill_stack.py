@@ -17,9 +17,10 @@ from stagepost.engine.replay.given import one_of
 from stagepost.engine.replay.told import Progress
 from stagepost.engine.service import Service
 from stagepost.engine.stack.reach import Reach, reach
+from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.telemetry import configure_logging
-from stagepost.engine.transports.feed import FeedTransport
+from stagepost.engine.transports.feed import FeedTransport, PageTooLarge
 from stagepost.engine.transports.feed_answer import Answer
 from stagepost.errors import BadSettings
 
@@ -77,16 +78,26 @@ async def _feed(reached: Reach, source: str, store: PostgresStore) -> AsyncItera
     """Return the feed of a source: `GET /feed` where it runs, else what it would serve there."""
     running = read_stack(reached.data)["services"] if reached.is_running else {}
     if source not in running:
-        yield lambda after, limit: _page(store, after, limit)
+        yield lambda after, limit: page_of(store, after, limit)
         return
     transport = FeedTransport({source: running[source]["url"]})
+
+    async def ask(after: int, limit: int) -> Answer:
+        try:
+            return await transport.ask(source, after, limit, 0)
+        except PageTooLarge:
+            if limit == 1:
+                raise
+            return await ask(after, max(1, limit // 4))
+
     try:
-        yield lambda after, limit: transport.ask(source, after, limit, 0)
+        yield ask
     finally:
         await transport.close()
 
 
-async def _page(store: PostgresStore, after: int, limit: int) -> Answer:
+async def page_of(store: Store, after: int, limit: int) -> Answer:
+    """Return what `GET /feed` would."""
     page = await store.feed(after, limit)
     if after < page.begin:
         why = f"events up to {page.begin} are no longer kept"
