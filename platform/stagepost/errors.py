@@ -35,6 +35,7 @@ StagepostError
     GivenUp                     a command will never be answered: it was discarded as a dead letter
     BadExport               an export is damaged, or does not belong here; nothing is left of it
     BadSettings
+    Busy                        somebody else is at it already
     NotInstalled                what was chosen needs a package that is not installed here
     StackError                  `stagepost up` cannot start, or lost, a part of the stack
 """
@@ -239,6 +240,10 @@ class BadExport(StagepostError):
 
 class BadSettings(StagepostError):
     """A setting is missing or wrong; the message names it."""
+
+
+class Busy(StagepostError):
+    """Somebody else is at it already: ask again once they are done."""
 
 
 class NotInstalled(StagepostError):

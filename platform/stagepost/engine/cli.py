@@ -14,6 +14,8 @@ from stagepost.engine import operate
 from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
 from stagepost.engine.cli_links import check, links
 from stagepost.engine.cli_move import export, import_
+from stagepost.engine.cli_rerun import backfill, replay
+from stagepost.engine.cli_views import rebuild, verify, views
 from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings, StagepostError
 
@@ -28,6 +30,11 @@ app.command(links)
 app.command(check)
 app.command(export)
 app.command(import_, name="import")
+app.command(views)
+app.command(rebuild)
+app.command(verify)
+app.command(replay)
+app.command(backfill)
 
 
 @app.command

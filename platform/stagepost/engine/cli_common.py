@@ -15,6 +15,14 @@ from stagepost.engine.styles import Style
 from stagepost.engine.transport_names import TransportName
 
 Data = Annotated[Path, Parameter(help="Where the stack keeps its data.", env_var="DATA")]
+Left = Annotated[
+    Path | None,
+    Parameter(
+        name="--data",
+        help="Where a stack keeps its data, or has left it; else .stagepost or .stagepost/demo.",
+        env_var="DATA",
+    ),
+]
 Instances = Annotated[
     int,
     Parameter(

@@ -8,15 +8,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from stagepost.engine.cli_common import err
+from stagepost.engine.cli_common import Found, err
 
 
 def export(
     service: str,
     *,
-    data: Annotated[
-        Path | None, Parameter(help="Where the stack keeps its data.", env_var="DATA")
-    ] = None,
+    data: Found = None,
 ) -> None:
     """Write the store of a service to standard output, as it is at this moment: lines of JSON.
 

@@ -122,6 +122,10 @@ class Log:
         """Return the position of the last event, 0 where there is none."""
         return int((await self.fetch(STATEMENTS["head"]))[0][0])
 
+    async def count(self) -> int:
+        """Return how many events there are."""
+        return int((await self.fetch(STATEMENTS["count"]))[0][0])
+
     async def read(
         self,
         act: Callable[[Sequence[Entry]], Awaitable[None]],

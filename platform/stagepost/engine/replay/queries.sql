@@ -4,6 +4,10 @@
 -- Where the last event stands.
 SELECT coalesce(max(notification_id), 0) FROM stored_events
 
+-- name: count
+-- How many events there are.
+SELECT count(*) FROM stored_events
+
 -- name: entries
 -- One page of the log of all events.
 SELECT notification_id, recorded_at, originator_id, originator_version, topic, state, correlation_id, causation_id
@@ -28,3 +32,9 @@ SELECT notification_id, recorded_at, originator_id, originator_version, topic, s
   FROM stored_events
  WHERE originator_id = $1 AND originator_version > $2 AND ($3::bigint IS NULL OR originator_version <= $3)
  ORDER BY originator_version LIMIT $4
+
+-- name: entries_by_stream
+-- One page of all streams, one after the other.
+SELECT notification_id, recorded_at, originator_id, originator_version, topic, state, correlation_id, causation_id
+  FROM stored_events WHERE (originator_id, originator_version) > ($1, $2) AND notification_id <= $3
+ ORDER BY originator_id, originator_version LIMIT $4
