@@ -8,13 +8,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from stagepost.engine.cli_common import Found, err
+from stagepost.engine.cli_common import Left, err
 
 
 def export(
     service: str,
     *,
-    data: Found = None,
+    data: Left = None,
 ) -> None:
     """Write the store of a service to standard output, as it is at this moment: lines of JSON.
 
