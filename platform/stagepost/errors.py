@@ -24,6 +24,8 @@ StagepostError
         StoreUnavailable
         SchemaTooNew
         SchemaTooOld
+        NotEmpty                an export goes into an empty store only
+        UnreadableEvent         a stored event of an unknown topic or version, or damaged
         UnreadableStream
     TransportError
         TransportUnavailable
@@ -31,7 +33,9 @@ StagepostError
         FeedRefused             a source cannot tell what comes after our cursor
     CallFailed                  the world outside, or a recipient, did not answer: it is tried again
     GivenUp                     a command will never be answered: it was discarded as a dead letter
+    BadExport               an export is damaged, or does not belong here; nothing is left of it
     BadSettings
+    Busy                        somebody else is at it already
     NotInstalled                what was chosen needs a package that is not installed here
     StackError                  `stagepost up` cannot start, or lost, a part of the stack
 """
@@ -182,6 +186,26 @@ class SchemaTooOld(StoreError):
     """The database lacks migrations that this release needs."""
 
 
+class NotEmpty(StoreError):
+    """The store has something in it already. Nothing was written."""
+
+
+class UnreadableEvent(StoreError):
+    """A stored event does not fit this release: a newer one wrote it, or it is damaged.
+
+    `where` says which it is: its position in the log, where that is known.
+    """
+
+    def __init__(self, topic: str, where: str, fault: str) -> None:
+        super().__init__(f"the event {topic}, {where}, cannot be read: {fault}")
+        self.topic = topic
+        self.fault = fault
+
+    def at(self, position: int) -> UnreadableEvent:
+        """Return the same, said of its position in the log."""
+        return UnreadableEvent(self.topic, f"at position {position}", self.fault)
+
+
 class UnreadableStream(StoreError):
     """Stored events do not fit this release: a newer one wrote them, or they are damaged."""
 
@@ -210,8 +234,16 @@ class GivenUp(StagepostError):
     """A command that its recipient could not handle was discarded: it will never be answered."""
 
 
+class BadExport(StagepostError):
+    """An export is damaged, or does not belong here. Nothing is left of it."""
+
+
 class BadSettings(StagepostError):
     """A setting is missing or wrong; the message names it."""
+
+
+class Busy(StagepostError):
+    """Somebody else is at it already: ask again once they are done."""
 
 
 class NotInstalled(StagepostError):

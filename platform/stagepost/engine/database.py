@@ -42,7 +42,7 @@ def is_passing(error: asyncpg.PostgresError) -> bool:
     return (error.sqlstate or "").startswith(PASSING)
 
 
-_PLANS = {
+PLANS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
@@ -56,7 +56,7 @@ READ_ONLY = {"default_transaction_read_only": "on"}
 """How a replay connects: whatever it tries, nothing can be written."""
 
 
-async def open_pool(dsn: str, *, size: int = 6, settings: Mapping[str, str] = _PLANS) -> Pool:
+async def open_pool(dsn: str, *, size: int = 6, settings: Mapping[str, str] = PLANS) -> Pool:
     """Connect to a database, each session with these settings.
 
     Raises:

@@ -10,7 +10,7 @@ import asyncpg
 from stagepost.engine.database import SQL, UNREACHABLE, Connection, Pool
 from stagepost.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
-_LOCK = 0x57A6E905  # any number, as long as every migrator takes the same
+LOCK = 0x57A6E905  # any number, as long as every migrator takes the same
 
 
 async def migrate(dsn: str, folders: Sequence[Path]) -> list[str]:
@@ -27,7 +27,7 @@ async def migrate(dsn: str, folders: Sequence[Path]) -> list[str]:
     except UNREACHABLE as error:
         raise StoreUnavailable(f"cannot connect to the database: {error}") from error
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
         return await _apply(connection, numbered_files(folders))
     finally:
         await connection.close()

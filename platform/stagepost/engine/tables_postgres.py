@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
 
-from stagepost.engine.database import SQL, UNREACHABLE, Pool, read_statements
+from stagepost.engine.database import (
+    SQL,
+    UNREACHABLE,
+    Connection,
+    Pool,
+    PooledConnection,
+    read_statements,
+)
 from stagepost.engine.views import Move
 from stagepost.errors import StoreUnavailable
 from stagepost.view import Row, View
+
+Session: TypeAlias = "Pool | Connection | PooledConnection"
+"""Whatever statements run on."""
 
 _OURS = read_statements(SQL / "queries.sql")
 
@@ -25,33 +35,45 @@ class PostgresTables:
         self._statements = statements
 
     async def positions(self, views: Collection[str]) -> dict[str, int]:
-        found = {name: await self._pool.fetch(_OURS["cursors"], _reader(name)) for name in views}
+        found = {name: await self._pool.fetch(_OURS["cursors"], reader_of(name)) for name in views}
         return {name: rows[0]["position"] if rows else 0 for name, rows in found.items()}
 
     async def load(self, view: View[Any], keys: Collection[str]) -> dict[str, Row]:
-        if not keys:
-            return {}
-        records = await self._pool.fetch(self._statements[f"load_{view.name}"], list(keys))
-        return {str(record[view.key]): _row(view, record) for record in records}
+        return await load_rows(self._pool, self._statements, view, keys)
 
     async def save(self, moves: Sequence[Move]) -> bool:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 for move in moves:
                     moved = await connection.fetch(
-                        _OURS["move_view"], _reader(move.view.name), move.at, move.to
+                        _OURS["move_view"], reader_of(move.view.name), move.at, move.to
                     )
                     _refuse_moved(moved)
-                    if move.rows:
-                        rows = orjson.dumps([row.model_dump(mode="json") for row in move.rows])
-                        await connection.execute(
-                            self._statements[f"save_{move.view.name}"], rows.decode()
-                        )
+                    await save_rows(connection, self._statements, move.view, move.rows)
         except _MovedError:
             return False
         except UNREACHABLE as error:
             raise StoreUnavailable(f"the database cannot be reached: {error}") from error
         return True
+
+
+async def load_rows(
+    session: Session, statements: Mapping[str, str], view: View[Any], keys: Collection[str]
+) -> dict[str, Row]:
+    """Return the rows of a view with these keys."""
+    if not keys:
+        return {}
+    records = await session.fetch(statements[f"load_{view.name}"], list(keys))
+    return {str(record[view.key]): _row(view, record) for record in records}
+
+
+async def save_rows(
+    session: Session, statements: Mapping[str, str], view: View[Any], rows: Sequence[Row]
+) -> None:
+    """Write rows of a view."""
+    if rows:
+        written = orjson.dumps([row.model_dump(mode="json") for row in rows])
+        await session.execute(statements[f"save_{view.name}"], written.decode())
 
 
 class _MovedError(Exception):
@@ -63,7 +85,8 @@ def _refuse_moved(moved: Sequence[object]) -> None:
         raise _MovedError
 
 
-def _reader(view: str) -> str:
+def reader_of(view: str) -> str:
+    """Return under which name a view keeps its cursor."""
     return f"view:{view}"
 
 

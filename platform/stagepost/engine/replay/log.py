@@ -13,11 +13,12 @@ from uuid import UUID
 import asyncpg
 from eventsourcing.persistence import StoredEvent
 
-from stagepost.aggregate import DomainEvent, from_stored
+from stagepost.aggregate import DomainEvent, read_event
 from stagepost.engine.database import Pool, PooledConnection, connected, read_statements
 from stagepost.engine.follow import follow
+from stagepost.engine.replay.garbage import seldom_looked_for
 from stagepost.engine.service import Service
-from stagepost.errors import UnreadableStream
+from stagepost.errors import UnreadableEvent
 from stagepost.view import Recorded
 
 PAGE = 1000
@@ -46,14 +47,12 @@ class Entry(NamedTuple):
         """Decode the event: upcast, validated.
 
         Raises:
-            UnreadableStream: this release does not know it, or it is damaged; it says where.
+            UnreadableEvent: this release does not know it, or it is damaged; it says where.
         """
         try:
-            return from_stored(self.stored)
-        except Exception as error:
-            raise UnreadableStream(
-                f"position {self.position} ({self.topic}) cannot be read: {error}"
-            ) from error
+            return read_event(self.stream, self.version, self.topic, self.state)
+        except UnreadableEvent as error:
+            raise error.at(self.position) from error
 
     def recorded(self) -> Recorded:
         """Decode the event, for views."""
@@ -123,6 +122,10 @@ class Log:
         """Return the position of the last event, 0 where there is none."""
         return int((await self.fetch(STATEMENTS["head"]))[0][0])
 
+    async def count(self) -> int:
+        """Return how many events there are."""
+        return int((await self.fetch(STATEMENTS["count"]))[0][0])
+
     async def read(
         self,
         act: Callable[[Sequence[Entry]], Awaitable[None]],
@@ -144,7 +147,8 @@ class Log:
             at = entries[-1].position if len(entries) == limit else until
             return entries
 
-        await follow(page, act, None, limit=limit)
+        with seldom_looked_for():
+            await follow(page, act, None, limit=limit)
 
     async def read_stream(
         self,
@@ -165,7 +169,8 @@ class Log:
             at = entries[-1].version if entries else at
             return entries
 
-        await follow(page, act, None, limit=limit)
+        with seldom_looked_for():
+            await follow(page, act, None, limit=limit)
 
     async def page(self, which: Which, after: int, until: int, limit: int) -> list[Entry]:
         """Return the first of these entries behind a position, up to another."""

@@ -4,6 +4,10 @@
 -- Where the last event stands.
 SELECT coalesce(max(notification_id), 0) FROM stored_events
 
+-- name: count
+-- How many events there are.
+SELECT count(*) FROM stored_events
+
 -- name: entries
 -- One page of the log of all events.
 SELECT notification_id, recorded_at, originator_id, originator_version, topic, state, correlation_id, causation_id
@@ -107,3 +111,9 @@ SELECT 'out', position, message_id, type, kind, coalesce(recipient, nullif(chann
        key, NULL, NULL, correlation_id, causation_id, recorded_at, NULL
   FROM outbox WHERE causation_id IN (SELECT message_id FROM dead_letters WHERE message_id = ANY ($1::uuid[]))
 ORDER BY position
+
+-- name: entries_by_stream
+-- One page of all streams, one after the other.
+SELECT notification_id, recorded_at, originator_id, originator_version, topic, state, correlation_id, causation_id
+  FROM stored_events WHERE (originator_id, originator_version) > ($1, $2) AND notification_id <= $3
+ ORDER BY originator_id, originator_version LIMIT $4

@@ -35,7 +35,7 @@ SELECT incarnation, position FROM outbox
  WHERE type = ANY ($1::text[]) AND channel = 'broker' ORDER BY position DESC LIMIT 1
 
 -- name: pass
--- By the owner of the table: a reader goes on behind this place of a source.
+-- A reader goes on behind this place of a source.
 INSERT INTO cursors AS c VALUES ('consumer', $1, $2, 0, $3, 0)
 ON CONFLICT (reader, source, incarnation, partition) DO UPDATE SET position = EXCLUDED.position
  WHERE c.position < EXCLUDED.position
@@ -47,3 +47,15 @@ SELECT count(*) FROM unnest($1::uuid[]) m(id) WHERE NOT EXISTS (SELECT FROM inbo
 -- name: heard
 -- How many messages came from whom, by type.
 SELECT source, type, count(*) AS messages FROM inbox WHERE kind IN ('command', 'event') GROUP BY source, type
+
+-- name: heard_of
+-- Which of these it has heard.
+SELECT message_id FROM inbox WHERE message_id = ANY ($1::uuid[])
+
+-- name: has_pruned
+-- A row where the oldest part of the journal was forgotten.
+SELECT true FROM pruned LIMIT 1
+
+-- name: events_told
+-- How many events the feed has.
+SELECT count(*) AS events FROM outbox WHERE kind = 'event' AND channel = 'broker'

@@ -66,6 +66,7 @@ class Databases:
             await _run(connection, "database", database=database, owner=owner)
         await _run(connection, "close", database=database)
         await _run(connection, "open", database=database, role=AUDITOR)
+        await _run(connection, "scratch", database=database, role=AUDITOR)
 
     async def migrate(self, folders: dict[str, Path]) -> None:
         """Bring databases to the newest version, each with the SQL files of its service."""

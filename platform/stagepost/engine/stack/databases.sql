@@ -34,6 +34,10 @@ REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;
 -- Let one role in.
 GRANT CONNECT ON DATABASE "{database}" TO "{role}";
 
+-- name: scratch
+-- Let one role make temporary tables there: what it replays, it compares with what is stored.
+GRANT TEMPORARY ON DATABASE "{database}" TO "{role}";
+
 -- name: foreign
 -- A database as a schema of the audit database, read as the auditor. It is made again at every
 -- start: the socket is elsewhere then, and there may be new tables.

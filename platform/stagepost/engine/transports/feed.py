@@ -109,7 +109,7 @@ class FeedTransport:
                 async for piece in response.content.iter_any():
                     body += piece
                     if len(body) > MAX_PAGE:
-                        raise _TooLarge(f"a page of {source} has more than {MAX_PAGE:,} bytes")
+                        raise PageTooLarge(f"a page of {source} has more than {MAX_PAGE:,} bytes")
                 headers = response.headers
                 return read_answer(source, after, response.status, headers, bytes(body))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -144,7 +144,7 @@ class FeedSubscription:
         self._readings.clear()
 
 
-class _TooLarge(ForeignMessage):
+class PageTooLarge(ForeignMessage):
     """A page is too large."""
 
 
@@ -225,7 +225,7 @@ class _Reading:
         wait = WAIT_SECONDS if is_known else 0
         try:
             answer = await self._transport.ask(self._source, self._after, self._limit, wait)
-        except _TooLarge:
+        except PageTooLarge:
             self._limit = max(1, self._limit // 4)
             raise
         if self._begins_anew(answer):
