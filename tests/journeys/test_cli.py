@@ -36,12 +36,14 @@ class Said:
     err: str
 
 
-async def stagepost(*arguments: str, data: Path | None = None) -> Said:
-    """Type a command, in a wide terminal."""
+async def stagepost(
+    *arguments: str, data: Path | None = None, folder: Path | None = None
+) -> Said:
+    """Type a command, in a wide terminal, in a folder."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("STAGEPOST_")}
     env |= {"COLUMNS": "1000"} | ({"DATA": str(data)} if data else {})
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "stagepost", *arguments, env=env, stdout=-1, stderr=-1
+        sys.executable, "-m", "stagepost", *arguments, env=env, stdout=-1, stderr=-1, cwd=folder
     )
     out, err = await process.communicate()
     return Said(process.returncode, out.decode(), err.decode())
