@@ -19,6 +19,7 @@ PLANTED = {
     "library": ("platform/stagepost/engine/desk.py", "import contracts.payments"),
     "contracts": ("contracts/payments.py", "import stagepost.engine.store"),
     "services": ("services/shipping/handlers.py", "import services.ordering.order"),
+    "replay": ("platform/stagepost/engine/replay/fold.py", "import stagepost.engine.relay"),
     "thinking": ("services/payments/payment.py", "import asyncio"),
 }
 """By contract: which file would break it, and with which import."""

@@ -58,6 +58,11 @@ async def sent_at(log: Log, positions: Iterable[int]) -> list[Line]:
     return _lines(log, await log.fetch(STATEMENTS["sent_at"], list(positions)))
 
 
+async def sent_of(log: Log, messages: Iterable[UUID], keys: Iterable[str]) -> list[Line]:
+    """Return the lines of those of these messages that a service has sent, under these keys."""
+    return _lines(log, await log.fetch(STATEMENTS["sent_of"], list(messages), list(keys)))
+
+
 async def sent_for(log: Log, causes: Iterable[UUID]) -> list[Line]:
     """Return what messages that a service has heard made it send."""
     return _lines(log, await log.fetch(STATEMENTS["sent_for"], list(causes)))

@@ -94,6 +94,12 @@ SELECT 'out' AS direction, position, message_id, type, kind, coalesce(recipient,
        key, NULL AS outcome, NULL AS detail, correlation_id, causation_id, recorded_at, NULL::bigint AS source_position
   FROM outbox WHERE position = ANY ($1::bigint[])
 
+-- name: sent_of
+-- Which of these messages were sent here, under these keys.
+SELECT 'out' AS direction, position, message_id, type, kind, coalesce(recipient, nullif(channel, 'broker')) AS peer,
+       key, NULL AS outcome, NULL AS detail, correlation_id, causation_id, recorded_at, NULL::bigint AS source_position
+  FROM outbox WHERE key = ANY ($2::text[]) AND message_id = ANY ($1::uuid[])
+
 -- name: sent_for
 -- What these messages made the service send. It stands in the transaction in which each was heard: behind
 -- it, before the next one's. But for dead letters, which were handled later: for them all is looked through.

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from stagepost.engine.replay.given import unknown
-from stagepost.engine.replay.journal import Line, heard, of_key, sent_at, sent_for
+from stagepost.engine.replay.journal import Line, heard, of_key, sent_at, sent_for, sent_of
 from stagepost.engine.replay.log import STATEMENTS, Log
+from stagepost.messages import Kind
 
 MOST = 5_000
 """Lines of journals that are traced at most; an order has about forty."""
@@ -107,14 +108,13 @@ async def _causes(logs: Sequence[Log], lines: _Lines) -> _Lines:
 async def _before(logs: Mapping[str, Log], lines: Iterable[Line]) -> list[Line]:
     before: list[Line] = []
     for name, log in logs.items():
-        causes = {
-            line.causation for line in lines if line.service == name and line.causation is not None
-        }
-        places = {
-            line.source_position for line in lines if line.peer == name and line.source_position
-        }
-        before += await heard(log, causes) if causes else ()
+        caused = {one.causation for one in lines if one.service == name and one.causation}
+        places = {one.source_position for one in lines if one.peer == name and one.source_position}
+        answers = [one for one in lines if one.service == name and one.kind == Kind.ANSWER]
+        calls = [one.causation for one in answers if one.causation]
+        before += await heard(log, caused) if caused else ()
         before += await sent_at(log, places) if places else ()
+        before += await sent_of(log, calls, {one.key for one in answers}) if calls else ()
     return before
 
 
