@@ -133,7 +133,7 @@ async def test_who_had_read_the_old_rows_does_not_write_what_follows_from_them(s
     tables = PostgresTables(shop.pool, STATEMENTS)
     at = (await tables.positions(["orders"]))["orders"]
     await shop.place(1)
-    page = [entry.recorded() for entry in await shop.log._page(Which(), at, 1000, 10)]
+    page = [entry.recorded() for entry in await shop.log.page(Which(), at, 1000, 10)]
     stale = await tables.load(
         ORDERS, [str(r["stream"]) for r in await shop.owner.fetch("SELECT stream FROM orders")]
     )
