@@ -153,10 +153,10 @@ async def test_the_second_rebuild_of_a_view_at_once_is_told_so(shop: Shop) -> No
     waits, goes_on = asyncio.Event(), asyncio.Event()
 
     class SlowLog(Log):
-        async def _page(self, *which: Any) -> list[Entry]:
+        async def page(self, *which: Any) -> list[Entry]:
             waits.set()
             await goes_on.wait()
-            return await super()._page(*which)
+            return await super().page(*which)
 
     # the live view stands behind the first events, so that a rebuild reads at once
     await shop.owner.execute(
@@ -181,7 +181,7 @@ async def test_one_that_is_ended_leaves_nothing_and_one_that_was_killed_no_hindr
     waits = asyncio.Event()
 
     class EndlessLog(Log):
-        async def _page(self, *which: Any) -> list[Entry]:
+        async def page(self, *which: Any) -> list[Entry]:
             waits.set()
             await asyncio.sleep(100)
             return []
