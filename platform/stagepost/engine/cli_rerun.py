@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -81,8 +81,17 @@ def backfill(
 
     done = asyncio.run(run(data, reader, source))
     if as_json:
-        found: dict[str, Any] = asdict(done)
-        out.print_json(data={"reader": reader, "source": source, **found})
+        out.print_json(
+            data={
+                "reader": reader,
+                "source": source,
+                "read": done.read,
+                "known": done.known,
+                "handled": done.handled,
+                **done.until._asdict(),
+                "goes_on": done.goes_on,
+            }
+        )
         return
     out.print(
         f"{reader} has what {source} told up to position {done.until.position:,}:"
