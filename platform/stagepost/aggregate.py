@@ -7,18 +7,18 @@ an event was recorded is a column of the store, not a field of the event.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import orjson
 from eventsourcing.domain import BaseAggregate, CanInitAggregate, CanMutateAggregate, event
 from eventsourcing.persistence import StoredEvent
-from eventsourcing.utils import resolve_topic
+from eventsourcing.utils import TopicError, resolve_topic
 from pydantic import BaseModel, ConfigDict
 
-from stagepost.errors import Misuse
-from stagepost.messages import lift
+from stagepost.errors import Misuse, UnreadableEvent
+from stagepost.messages import first_fault, lift
 
 STREAMS = uuid5(NAMESPACE_URL, "stagepost:streams")
 
@@ -78,6 +78,7 @@ __all__ = [
     "event",
     "from_snapshot",
     "from_stored",
+    "read_event",
     "stream_id",
     "to_snapshot",
     "to_stored",
@@ -86,24 +87,55 @@ __all__ = [
 
 def to_stored(happened: DomainEvent) -> StoredEvent:
     """Write an event for the store: ids stay in columns, the version is kept when above 1."""
-    state = happened.__pydantic_serializer__.to_json(happened, exclude=_IN_COLUMNS)
+    state = happened.__pydantic_serializer__.to_json(happened, exclude=IN_COLUMNS)
     if happened.class_version > 1:
         state = b'{"class_version":%d,%s' % (happened.class_version, state[1:])
     return StoredEvent(happened.originator_id, happened.originator_version, happened.TOPIC, state)
 
 
 def from_stored(stored: StoredEvent) -> DomainEvent:
-    """Read an event from the store: upcast the dict, then validate.
+    """Read an event from the store, as `read_event` does."""
+    return read_event(stored.originator_id, stored.originator_version, stored.topic, stored.state)
+
+
+def read_event(stream: UUID | str, version: int, topic: str, body: bytes) -> DomainEvent:
+    """Read an event from its columns: upcast the dict, then validate.
 
     Raises:
-        eventsourcing.utils.TopicError: no loaded class has this topic.
+        UnreadableEvent: this release does not know its topic or its version, or it is damaged.
     """
-    cls = resolve_topic(stored.topic)
-    state = orjson.loads(stored.state)
-    lift(cls, state.pop("class_version", 1), cls.class_version, state)
-    state["originator_id"] = stored.originator_id
-    state["originator_version"] = stored.originator_version
-    return cls.__pydantic_validator__.validate_python(state)  # type: ignore[no-any-return]  # a topic's class is not known
+    try:
+        cls = _class_of(topic)
+        state = orjson.loads(body)
+        stored_as = state.pop("class_version", 1)
+        if stored_as != cls.class_version:
+            _lift(cls, stored_as, state)
+        state["originator_id"] = stream
+        state["originator_version"] = version
+        return cls.__pydantic_validator__.validate_python(state)  # type: ignore[no-any-return]  # it says Any
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        where = f"version {version} of the stream {stream}"
+        raise UnreadableEvent(topic, where, first_fault(error)) from error
+
+
+@cache
+def _class_of(topic: str) -> type[DomainEvent]:
+    try:
+        cls = resolve_topic(topic)
+    except TopicError:
+        cls = None
+    if isinstance(cls, type) and issubclass(cls, DomainEvent):
+        return cls
+    raise ValueError("this release does not know it: deploy the release that wrote it")
+
+
+def _lift(cls: type[DomainEvent], version: int, state: dict[str, Any]) -> None:
+    if version > cls.class_version:
+        raise ValueError(
+            f"it has version {version}, this release knows up to {cls.class_version}: "
+            "deploy the release that wrote it"
+        )
+    lift(cls, version, cls.class_version, state)
 
 
 def to_snapshot(aggregate: Aggregate) -> StoredEvent:
@@ -142,5 +174,5 @@ def from_snapshot(stored: StoredEvent) -> Aggregate:
     return aggregate
 
 
-_IN_COLUMNS = {"originator_id", "originator_version"}
+IN_COLUMNS = {"originator_id", "originator_version"}
 _OF_THE_LIBRARY = {"_id", "_version", "_created_on", "_modified_on", "_pending_events"}

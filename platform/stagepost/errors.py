@@ -24,6 +24,7 @@ StagepostError
         StoreUnavailable
         SchemaTooNew
         SchemaTooOld
+        NotEmpty                an export goes into an empty store only
         UnreadableEvent         a stored event of an unknown topic or version, or damaged
         UnreadableStream
     TransportError
@@ -32,6 +33,7 @@ StagepostError
         FeedRefused             a source cannot tell what comes after our cursor
     CallFailed                  the world outside, or a recipient, did not answer: it is tried again
     GivenUp                     a command will never be answered: it was discarded as a dead letter
+    BadExport               an export is damaged, or does not belong here; nothing is left of it
     BadSettings
     Busy                        somebody else is at it already
     NotInstalled                what was chosen needs a package that is not installed here
@@ -184,6 +186,10 @@ class SchemaTooOld(StoreError):
     """The database lacks migrations that this release needs."""
 
 
+class NotEmpty(StoreError):
+    """The store has something in it already. Nothing was written."""
+
+
 class UnreadableEvent(StoreError):
     """A stored event does not fit this release: a newer one wrote it, or it is damaged.
 
@@ -226,6 +232,10 @@ class CallFailed(StagepostError):
 
 class GivenUp(StagepostError):
     """A command that its recipient could not handle was discarded: it will never be answered."""
+
+
+class BadExport(StagepostError):
+    """An export is damaged, or does not belong here. Nothing is left of it."""
 
 
 class BadSettings(StagepostError):

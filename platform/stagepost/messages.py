@@ -203,7 +203,7 @@ def decode(name: str, version: int, body: bytes) -> Message:
             return cls.model_validate_json(body)
         return cls.model_validate(lift(cls, version, cls.VERSION, from_json(body)))
     except ValueError as error:
-        raise UnreadableMessage(name, _first_fault(error)) from error
+        raise UnreadableMessage(name, first_fault(error)) from error
 
 
 def lift(cls: type[Any], version: int, target: int, state: dict[str, Any]) -> dict[str, Any]:
@@ -237,9 +237,10 @@ def _example_of(examples: list[Any] | None, annotation: object) -> object:
     )
 
 
-def _first_fault(error: ValueError) -> str:
+def first_fault(error: Exception) -> str:
+    """Say in a line what is wrong with a body."""
     if not isinstance(error, ValidationError):
-        return str(error)
+        return str(error) if isinstance(error, ValueError) else repr(error)
     fault = error.errors(include_url=False, include_input=False)[0]
     return f"/{'/'.join(map(str, fault['loc']))}: {fault['msg']}"
 
@@ -261,5 +262,6 @@ __all__ = [
     "decode",
     "encode",
     "example",
+    "first_fault",
     "message_type",
 ]

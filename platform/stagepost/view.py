@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,7 +15,11 @@ from stagepost.aggregate import DomainEvent
 class Row(BaseModel):
     """One row of a view; its fields are the table's columns."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def changed(self, **values: object) -> Self:
+        """Return the row with these values, validated: cheaper than `model_copy`, which is not."""
+        return self.__pydantic_validator__.validate_python(self.__dict__ | values)  # type: ignore[no-any-return]  # it says Any
 
 
 R = TypeVar("R", bound=Row)

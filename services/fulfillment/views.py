@@ -42,7 +42,7 @@ def fold(row: ProcessRow | None, recorded: Recorded) -> ProcessRow:
     assert isinstance(reacted, Instance.Reacted)
     ended_at = recorded.recorded_at if reacted.state in ENDS else None
     reason = reacted.data.get("reason")
-    return row.model_copy(update={"state": reacted.state, "reason": reason, "ended_at": ended_at})
+    return row.changed(state=reacted.state, reason=reason, ended_at=ended_at)
 
 
 def _begin(recorded: Recorded) -> ProcessRow:

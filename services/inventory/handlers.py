@@ -90,7 +90,7 @@ def release_stock(command: inventory.ReleaseStock, load: Load) -> Decision:
             fetched = reservation.status is Status.FETCHED
             for units, item in zip(reservation.lines, items, strict=True):
                 put_back = item.take_back if fetched else item.release
-                put_back(holder=reservation.holder, quantity=units.quantity)
+                put_back(**reservation.holder, quantity=units.quantity)
             reservation.release()
             return Decision((reservation, *items), (released,))
         case _:
@@ -101,24 +101,26 @@ def hold(command: inventory.ReserveStock, load: Load) -> tuple[Reservation, list
     """Make a reservation and hold its goods; or a rejected one, which holds none."""
     lines = _by_sku(command.lines)
     items = load.many(StockItem, [StockItem.stream(line.sku) for line in lines])
-    for line, item in zip(lines, items, strict=True):
-        if item is None:
-            return _reject(command, lines, UNKNOWN_SKU, line.sku), []
-        if item.on_hand < line.quantity:
-            return _reject(command, lines, OUT_OF_STOCK, line.sku), []
+    missing = {
+        line.sku: UNKNOWN_SKU if item is None else OUT_OF_STOCK
+        for line, item in zip(lines, items, strict=True)
+        if item is None or item.on_hand < line.quantity
+    }
+    if missing:
+        return _reject(command, lines, missing), []
     reservation = Reservation(
         caller=command.caller, reference=command.reference, order_id=command.order_id, lines=lines
     )
     held = [item for item in items if item is not None]
     for line, item in zip(lines, held, strict=True):
-        item.reserve(holder=reservation.holder, quantity=line.quantity)
+        item.reserve(**reservation.holder, quantity=line.quantity)
     return reservation, held
 
 
 def take(reservation: Reservation, items: Iterable[StockItem]) -> None:
     """Take what is held off the shelf."""
     for units, item in zip(reservation.lines, items, strict=True):
-        item.fetch(holder=reservation.holder, quantity=units.quantity)
+        item.fetch(**reservation.holder, quantity=units.quantity)
     reservation.fetch()
 
 
@@ -142,9 +144,13 @@ def _by_sku(lines: Iterable[Line]) -> tuple[Units, ...]:
 
 
 def _reject(
-    command: inventory.ReserveStock, lines: tuple[Units, ...], reason: str, sku: str
+    command: inventory.ReserveStock, lines: tuple[Units, ...], missing: Mapping[str, str]
 ) -> Reservation:
-    return Reservation.reject(**_address(command), lines=lines, reason=reason, sku=sku)
+    """Say no to all for what is missing; the answer gives the reason for the first of it."""
+    reason = next(iter(missing.values()))
+    return Reservation.reject(
+        **_address(command), lines=lines, reason=reason, missing=tuple(missing)
+    )
 
 
 def _items_of(reservation: Reservation, load: Load) -> list[StockItem]:

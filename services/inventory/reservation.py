@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -45,15 +45,21 @@ class Reservation(Aggregate):
         lines: tuple[Units, ...]
 
     class Rejected(FirstEvent):
-        """Not all of the goods are there; `sku` is the first that is not. Nothing is held."""
+        """Not all of the goods are there, these are not. Nothing is held."""
 
         TOPIC = "inventory.Reservation.Rejected"
+        class_version = 2
         caller: str
         reference: str
         order_id: str
         lines: tuple[Units, ...]
         reason: str
-        sku: str
+        missing: tuple[str, ...]
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Make a list of what was the first SKU that is missing."""
+            state["missing"] = [state.pop("sku")]
 
         def apply(self, aggregate: Reservation) -> None:
             aggregate.status = Status.REJECTED
@@ -113,7 +119,7 @@ class Reservation(Aggregate):
         order_id: str,
         lines: tuple[Units, ...],
         reason: str,
-        sku: str,
+        missing: tuple[str, ...],
     ) -> Self:
         """Say no for good: the same reference is not tried again."""
         return cls._create(
@@ -123,7 +129,7 @@ class Reservation(Aggregate):
             order_id=order_id,
             lines=lines,
             reason=reason,
-            sku=sku,
+            missing=missing,
         )
 
     @classmethod
@@ -132,8 +138,9 @@ class Reservation(Aggregate):
         return cls._create(cls.Barred, caller=caller, reference=reference, order_id=order_id)
 
     @property
-    def holder(self) -> str:
-        return f"{self.caller}/{self.reference}"
+    def holder(self) -> dict[str, str]:
+        """Under whose name the goods are held."""
+        return {"caller": self.caller, "reference": self.reference}
 
     @event(Fetched)
     def fetch(self) -> None:

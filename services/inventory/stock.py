@@ -7,13 +7,32 @@ Received = on hand + reserved + gone, always.
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from stagepost.aggregate import Aggregate, DomainEvent, FirstEvent, event, stream_id
 
 
+class Held(DomainEvent):
+    """What happens to units that are held for somebody, who asked for them under this reference."""
+
+    class_version = 2
+    caller: str
+    reference: str
+    quantity: int
+
+    @property
+    def holder(self) -> str:
+        return f"{self.caller}/{self.reference}"
+
+    @staticmethod
+    def upcast_v1_v2(state: dict[str, Any]) -> None:
+        """Split what was one text: whoever asks has no slash in their name."""
+        state["caller"], _, state["reference"] = state.pop("holder").partition("/")
+
+
 class StockItem(Aggregate):
-    """All units of one SKU. Whoever holds some is named as `<caller>/<reference>`."""
+    """All units of one SKU, and how many of them are held for somebody, or gone."""
 
     TOPIC = "inventory.StockItem"
     SNAPSHOT_EVERY = 100  # every order that holds some of it adds two events, for ever
@@ -31,33 +50,25 @@ class StockItem(Aggregate):
         quantity: int
         note: str | None
 
-    class Reserved(DomainEvent):
+    class Reserved(Held):
         """Units wait on the shelf under the holder's name."""
 
         TOPIC = "inventory.StockItem.Reserved"
-        holder: str
-        quantity: int
 
-    class Fetched(DomainEvent):
+    class Fetched(Held):
         """Reserved units were taken off the shelf: they are gone."""
 
         TOPIC = "inventory.StockItem.Fetched"
-        holder: str
-        quantity: int
 
-    class Released(DomainEvent):
+    class Released(Held):
         """Reserved units are anybody's again."""
 
         TOPIC = "inventory.StockItem.Released"
-        holder: str
-        quantity: int
 
-    class Returned(DomainEvent):
+    class Returned(Held):
         """Fetched units are back on the shelf, anybody's again."""
 
         TOPIC = "inventory.StockItem.Returned"
-        holder: str
-        quantity: int
 
     @staticmethod
     def stream(sku: str) -> str:
@@ -83,21 +94,21 @@ class StockItem(Aggregate):
         self.on_hand += quantity
 
     @event(Reserved)
-    def reserve(self, *, holder: str, quantity: int) -> None:
+    def reserve(self, *, caller: str, reference: str, quantity: int) -> None:
         self.on_hand -= quantity
         self.reserved += quantity
 
     @event(Fetched)
-    def fetch(self, *, holder: str, quantity: int) -> None:
+    def fetch(self, *, caller: str, reference: str, quantity: int) -> None:
         self.reserved -= quantity
         self.gone += quantity
 
     @event(Released)
-    def release(self, *, holder: str, quantity: int) -> None:
+    def release(self, *, caller: str, reference: str, quantity: int) -> None:
         self.reserved -= quantity
         self.on_hand += quantity
 
     @event(Returned)
-    def take_back(self, *, holder: str, quantity: int) -> None:
+    def take_back(self, *, caller: str, reference: str, quantity: int) -> None:
         self.gone -= quantity
         self.on_hand += quantity

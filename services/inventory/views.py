@@ -63,9 +63,7 @@ def fold_stock(row: StockRow | None, recorded: Recorded) -> StockRow:
 
 
 def _moved(row: StockRow, **units: int) -> StockRow:
-    return row.model_copy(
-        update={place: getattr(row, place) + more for place, more in units.items()}
-    )
+    return row.changed(**{place: getattr(row, place) + more for place, more in units.items()})
 
 
 def reservation_key(happened: DomainEvent) -> str | None:
@@ -76,7 +74,7 @@ def fold_reservation(row: ReservationRow | None, recorded: Recorded) -> Reservat
     """Bring a reservation's row up to date with one event."""
     if row is None:
         return _begin(recorded)
-    return row.model_copy(update={**_change(recorded.event), "changed_at": recorded.recorded_at})
+    return row.changed(**_change(recorded.event), changed_at=recorded.recorded_at)
 
 
 def _begin(recorded: Recorded) -> ReservationRow:
@@ -94,10 +92,9 @@ def _begin(recorded: Recorded) -> ReservationRow:
     )
     match first:
         case Reservation.Made():
-            return row.model_copy(update={"status": Status.RESERVED, "lines": first.lines})
+            return row.changed(status=Status.RESERVED, lines=first.lines)
         case Reservation.Rejected():
-            rejected = {"status": Status.REJECTED, "lines": first.lines, "reason": first.reason}
-            return row.model_copy(update=rejected)
+            return row.changed(status=Status.REJECTED, lines=first.lines, reason=first.reason)
         case _:
             return row
 

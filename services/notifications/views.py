@@ -35,7 +35,7 @@ def fold(row: NotificationRow | None, recorded: Recorded) -> NotificationRow:
     """Bring a notification's row up to date with one event."""
     if row is None:
         return _begin(recorded)
-    return row.model_copy(update={**_change(recorded.event), "changed_at": recorded.recorded_at})
+    return row.changed(**_change(recorded.event), changed_at=recorded.recorded_at)
 
 
 def _begin(recorded: Recorded) -> NotificationRow:

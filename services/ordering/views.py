@@ -34,7 +34,7 @@ def fold(row: OrderRow | None, recorded: Recorded) -> OrderRow:
     """Bring an order's row up to date with one event."""
     if row is None:
         return _begin(recorded)
-    return row.model_copy(update=_change(row, recorded))
+    return row.changed(**_change(row, recorded))
 
 
 def _begin(recorded: Recorded) -> OrderRow:

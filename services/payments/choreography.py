@@ -9,7 +9,14 @@ from collections.abc import Mapping
 
 from contracts import inventory, ordering, payments, shipping
 from services.payments import provider
-from services.payments.handlers import ask_back, call_off, charged, refunded, retrieve_payment
+from services.payments.handlers import (
+    REFUNDED_BEFORE,
+    ask_back,
+    call_off,
+    charged,
+    refunded,
+    retrieve_payment,
+)
 from services.payments.payment import Payment, Status
 from stagepost.handler import Decision, Handler, Load
 from stagepost.messages import Message
@@ -19,7 +26,8 @@ def order_placed(event: ordering.OrderPlaced, load: Load) -> Decision:
     """Have the provider charge what the order comes to."""
     payment = _payment_for(event, load)
     if payment is not None and payment.status is Status.BARRED:
-        return ask_back(payment, (0, event.amount))  # before our database was set back we took it
+        # Before our database was set back we took it.
+        return ask_back(payment, (0, event.amount), REFUNDED_BEFORE)
     if payment is not None:
         return Decision()
     command = payments.RetrievePayment(
@@ -51,7 +59,7 @@ def refused(event: inventory.StockRejected | shipping.ShipmentRefused, load: Loa
         case Payment(status=Status.REQUESTED):
             return call_off(payment, event.reason)
         case Payment(status=Status.RECEIVED):
-            return ask_back(payment, (payment.amount,))
+            return ask_back(payment, (payment.amount,), event.reason)
         case _:
             return Decision()
 

@@ -64,7 +64,7 @@ def refund_payment(command: payments.RefundPayment, load: Load) -> Decision:
         case Payment(status=Status.REQUESTED):
             return call_off(payment, REFUNDED_BEFORE)
         case Payment(status=Status.RECEIVED):
-            return ask_back(payment, (payment.amount,))
+            return ask_back(payment, (payment.amount,), f"asked for by {command.caller}")
         case Payment(status=Status.REFUNDING):
             return Decision()
         case _:
@@ -99,12 +99,12 @@ def _outcome(payment: Payment) -> tuple[Answer, ...]:
 
 def call_off(payment: Payment, reason: str) -> Decision:
     """Decline what the provider has not decided; its charge becomes void."""
-    return ask_back(payment, (0, payment.amount), _declined(payment, reason))
+    return ask_back(payment, (0, payment.amount), reason, _declined(payment, reason))
 
 
-def ask_back(payment: Payment, owed: tuple[int, ...], *answers: Answer) -> Decision:
+def ask_back(payment: Payment, owed: tuple[int, ...], reason: str, *answers: Answer) -> Decision:
     """Have the provider give back what was taken, or may have been: one of these amounts."""
-    payment.request_refund()
+    payment.request_refund(reason=reason)
     refund = provider.Refund(order_id=payment.order_id, reference=_at_provider(payment), owed=owed)
     return Decision((payment,), (*answers, refund))
 

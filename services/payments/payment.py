@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from stagepost.aggregate import Aggregate, DomainEvent, FirstEvent, event, stream_id
@@ -63,6 +63,13 @@ class Payment(Aggregate):
         """The provider is asked to give back what it charged, and to charge no more."""
 
         TOPIC = "payments.Payment.RefundRequested"
+        class_version = 2
+        reason: str
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Say that nobody wrote down why."""
+            state["reason"] = "not recorded"
 
     class Refunded(DomainEvent):
         """The provider gave this back; 0 where the charge had not reached it."""
@@ -116,7 +123,7 @@ class Payment(Aggregate):
         self.reason = reason
 
     @event(RefundRequested)
-    def request_refund(self) -> None:
+    def request_refund(self, *, reason: str) -> None:  # noqa: ARG002  # it stands in the event
         self.status = Status.REFUNDING
 
     @event(Refunded)

@@ -36,9 +36,7 @@ def fold(row: PaymentRow | None, recorded: Recorded) -> PaymentRow:
     """Bring a payment's row up to date with one event."""
     if row is None:
         return _begin(recorded)
-    return row.model_copy(
-        update={**_change(row, recorded.event), "changed_at": recorded.recorded_at}
-    )
+    return row.changed(**_change(row, recorded.event), changed_at=recorded.recorded_at)
 
 
 def _begin(recorded: Recorded) -> PaymentRow:
@@ -56,8 +54,7 @@ def _begin(recorded: Recorded) -> PaymentRow:
     )
     if isinstance(first, Payment.Barred):
         return row
-    asked = {"status": Status.REQUESTED, "amount": first.amount, "currency": first.currency}
-    return row.model_copy(update=asked)
+    return row.changed(status=Status.REQUESTED, amount=first.amount, currency=first.currency)
 
 
 def _change(row: PaymentRow, happened: DomainEvent) -> dict[str, object]:

@@ -34,7 +34,7 @@ def fold(row: ParcelRow | None, recorded: Recorded) -> ParcelRow:
     """Bring a parcel's row up to date with one event."""
     if row is None:
         return _begin(recorded)
-    return row.model_copy(update={**_change(recorded.event), "changed_at": recorded.recorded_at})
+    return row.changed(**_change(recorded.event), changed_at=recorded.recorded_at)
 
 
 def _begin(recorded: Recorded) -> ParcelRow:

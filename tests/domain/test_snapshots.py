@@ -19,7 +19,7 @@ from stagepost.engine.store import Stream
 from stagepost.errors import Misuse
 
 QUANTITIES = st.integers(-(2**31), 2**31)
-HELD = st.fixed_dictionaries({"holder": st.text(), "quantity": QUANTITIES})
+HELD = st.fixed_dictionaries({"caller": st.text(), "reference": st.text(), "quantity": QUANTITIES})
 STEPS = st.one_of(
     st.tuples(
         st.just("receive"),
@@ -57,7 +57,7 @@ def test_stock_from_a_snapshot_and_the_events_behind_it_is_what_all_events_make(
 def test_a_snapshot_is_what_the_aggregate_was_then() -> None:
     item = changed(StockItem(sku="chair"), [("receive", {"quantity": 5, "note": None})])
     snapshot = to_snapshot(item)
-    item.reserve(holder="fulfillment/1", quantity=2)
+    item.reserve(caller="fulfillment", reference="1", quantity=2)
 
     then = from_snapshot(snapshot)
 

@@ -195,7 +195,7 @@ PLANTS = {
     "goods of a rejected order did not come back": (
         STOCK,
         """DELETE FROM inventory.stored_events
-            WHERE topic = 'inventory.StockItem.Returned' AND state LIKE '%/refused%'""",
+            WHERE topic = 'inventory.StockItem.Returned' AND state LIKE '%"refused"%'""",
         "fulfillment/refused holds 0",
     ),
     "shipping believes that a parcel never left": (

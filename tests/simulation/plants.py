@@ -200,7 +200,7 @@ def refund_what_was_received(command: payments.RefundPayment, load: Load) -> Dec
     payment = load.one(Payment, Payment.stream(command.caller, command.reference))
     if payment is None or payment.status is not Status.REQUESTED:
         return handlers.refund_payment(command, load)
-    payment.request_refund()
+    payment.request_refund(reason=handlers.REFUNDED_BEFORE)
     payment.refund(amount=0)
     declined = handlers._declined(payment, handlers.REFUNDED_BEFORE)
     return Decision((payment,), (declined, handlers._refunded(payment)))

@@ -14,7 +14,14 @@ from stagepost.engine.cache import Cache, Loadable
 from stagepost.engine.decide import Decider, Loaded, NotLoaded
 from stagepost.engine.items import Item
 from stagepost.engine.store import Store, Stream
-from stagepost.errors import NoRoom, OutcomeUnknown, Refused, StoreUnavailable, UnreadableStream
+from stagepost.errors import (
+    NoRoom,
+    OutcomeUnknown,
+    Refused,
+    StoreUnavailable,
+    UnreadableEvent,
+    UnreadableStream,
+)
 from stagepost.messages import decode
 
 A = TypeVar("A", bound=Aggregate)
@@ -154,6 +161,8 @@ def fold_or_fault(name: UUID, stored: Stream | None) -> Loadable:
     """Rebuild an aggregate; one that cannot be read is the fault of whoever asks for it, alone."""
     try:
         return None if stored is None else fold(stored)
+    except UnreadableEvent as error:
+        return UnreadableStream(str(error))
     except Exception as error:  # noqa: BLE001  # whatever is stored can do to its class
         return UnreadableStream(f"the stream {name} cannot be read: {error!r}")
 

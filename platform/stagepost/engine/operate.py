@@ -59,7 +59,7 @@ async def migrate_service(name: str, dsn: str | None, data: Path) -> list[str]:
         BadSettings: there is no such service, or nothing says where its database is.
         SchemaTooNew, StoreUnavailable
     """
-    service = _with_store(name)
+    service = service_with_store(name)
     return await migrate(dsn or _owner_database(name, data), [service.sql])
 
 
@@ -71,11 +71,16 @@ async def prune_service(name: str, before: datetime, dsn: str | None, data: Path
             less than 24 hours ago.
         SchemaTooOld, StoreUnavailable
     """
-    service = _with_store(name)
+    service = service_with_store(name)
     return await prune(dsn or _owner_database(name, data), service, before)
 
 
-def _with_store(name: str) -> Service:
+def service_with_store(name: str) -> Service:
+    """Return a service by its name.
+
+    Raises:
+        BadSettings: there is none, or what is there is no service.
+    """
     service = find(name)
     if not isinstance(service, Service):
         raise BadSettings(f"{name} has no store of ours")

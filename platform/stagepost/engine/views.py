@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from stagepost.aggregate import from_stored
 from stagepost.engine.follow import follow
 from stagepost.engine.store import Notification, Store
+from stagepost.errors import UnreadableEvent
 from stagepost.view import Recorded, Row, View
 
 PAGE = 500
@@ -64,7 +65,7 @@ class Views:
         return await self._store.events(min(self._at.values()), limit)
 
     async def _fold(self, page: Sequence[Notification]) -> None:
-        recorded = [Recorded(n.position, n.recorded_at, from_stored(n.event)) for n in page]
+        recorded = read(page)
         moves = [await self._move(view, recorded) for view in self._views]
         if await self._tables.save([move for move in moves if move.to > move.at]):
             self._at |= {move.view.name: move.to for move in moves}
@@ -78,6 +79,22 @@ class Views:
         rows = await self._tables.load(view, {key for key in keys if key is not None})
         changed = fold(view, rows, zip(keys, news, strict=True))
         return Move(view, list(changed.values()), at, max(page[-1].position, at))
+
+
+def read(page: Iterable[Notification]) -> list[Recorded]:
+    """Read events as a view folds them.
+
+    Raises:
+        UnreadableEvent: says at which position one stands that this release cannot read.
+    """
+    recorded = []
+    for found in page:
+        try:
+            happened = from_stored(found.event)
+        except UnreadableEvent as error:
+            raise error.at(found.position) from error
+        recorded.append(Recorded(found.position, found.recorded_at, happened))
+    return recorded
 
 
 def fold(

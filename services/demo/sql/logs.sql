@@ -131,11 +131,14 @@ ended AS MATERIALIZED (
          convert_from(body, 'UTF8')::jsonb ->> 'reason' AS reason, recorded_at
     FROM ordering.outbox WHERE type IN ('ordering.OrderConfirmed', 'ordering.OrderRejected')
    ORDER BY key, type, position),
-shelf AS MATERIALIZED (
-  SELECT notification_id, originator_id, split_part(topic, '.', 3) AS what, convert_from(state, 'UTF8')::jsonb AS state
-    FROM inventory.stored_events WHERE topic LIKE 'inventory.StockItem.%'),
+shelf AS MATERIALIZED (  -- who holds what was one text in the first version of these events
+  SELECT notification_id, originator_id, what, state,
+         coalesce(state ->> 'holder', (state ->> 'caller') || '/' || (state ->> 'reference')) AS holder
+    FROM (SELECT notification_id, originator_id, split_part(topic, '.', 3) AS what,
+                 convert_from(state, 'UTF8')::jsonb AS state
+            FROM inventory.stored_events WHERE topic LIKE 'inventory.StockItem.%') AS s),
 moves AS MATERIALIZED (
-  SELECT m.notification_id, i.state ->> 'sku' AS sku, m.state ->> 'holder' AS holder,
+  SELECT m.notification_id, i.state ->> 'sku' AS sku, m.holder,
          q * (m.what = 'Received')::int AS received,
          q * CASE WHEN m.what = 'Reserved' THEN -1 WHEN m.what = 'Fetched' THEN 0 ELSE 1 END AS on_hand,
          q * CASE m.what WHEN 'Reserved' THEN 1 WHEN 'Fetched' THEN -1 WHEN 'Released' THEN -1 ELSE 0 END AS reserved,

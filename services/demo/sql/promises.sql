@@ -70,7 +70,7 @@ SELECT (SELECT count(*) FROM wrong) AS violations,
 -- No message is sent twice or handled twice from one place, nothing happens twice to an aggregate
 -- that can happen only once, and the world outside was asked once for each thing it did.
 , holders AS (
-  SELECT originator_id::text || ' of ' || (state ->> 'holder') AS thing, what FROM shelf WHERE state ? 'holder'),
+  SELECT originator_id::text || ' of ' || holder AS thing, what FROM shelf WHERE holder IS NOT NULL),
 wrong AS (
   SELECT 'message ' || message_id || ' was sent twice' AS fault FROM sent GROUP BY message_id HAVING count(*) > 1
   UNION ALL

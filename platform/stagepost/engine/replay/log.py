@@ -13,11 +13,12 @@ from uuid import UUID
 import asyncpg
 from eventsourcing.persistence import StoredEvent
 
-from stagepost.aggregate import DomainEvent, from_stored
+from stagepost.aggregate import DomainEvent, read_event
 from stagepost.engine.database import Pool, PooledConnection, connected, read_statements
 from stagepost.engine.follow import follow
+from stagepost.engine.replay.garbage import seldom_looked_for
 from stagepost.engine.service import Service
-from stagepost.errors import UnreadableStream
+from stagepost.errors import UnreadableEvent
 from stagepost.view import Recorded
 
 PAGE = 1000
@@ -46,14 +47,12 @@ class Entry(NamedTuple):
         """Decode the event: upcast, validated.
 
         Raises:
-            UnreadableStream: this release does not know it, or it is damaged; it says where.
+            UnreadableEvent: this release does not know it, or it is damaged; it says where.
         """
         try:
-            return from_stored(self.stored)
-        except Exception as error:
-            raise UnreadableStream(
-                f"position {self.position} ({self.topic}) cannot be read: {error}"
-            ) from error
+            return read_event(self.stream, self.version, self.topic, self.state)
+        except UnreadableEvent as error:
+            raise error.at(self.position) from error
 
     def recorded(self) -> Recorded:
         """Decode the event, for views."""
@@ -144,11 +143,12 @@ class Log:
 
         async def page(limit: int) -> list[Entry]:
             nonlocal at
-            entries = await self._page(which, at, until, limit)
+            entries = await self.page(which, at, until, limit)
             at = entries[-1].position if len(entries) == limit else until
             return entries
 
-        await follow(page, act, None, limit=limit)
+        with seldom_looked_for():
+            await follow(page, act, None, limit=limit)
 
     async def read_stream(
         self,
@@ -169,9 +169,11 @@ class Log:
             at = entries[-1].version if entries else at
             return entries
 
-        await follow(page, act, None, limit=limit)
+        with seldom_looked_for():
+            await follow(page, act, None, limit=limit)
 
-    async def _page(self, which: Which, after: int, until: int, limit: int) -> list[Entry]:
+    async def page(self, which: Which, after: int, until: int, limit: int) -> list[Entry]:
+        """Return the first of these entries behind a position, up to another."""
         if after >= until:
             return []
         if which.is_all:
