@@ -87,7 +87,7 @@ __all__ = [
 
 def to_stored(happened: DomainEvent) -> StoredEvent:
     """Write an event for the store: ids stay in columns, the version is kept when above 1."""
-    state = happened.__pydantic_serializer__.to_json(happened, exclude=_IN_COLUMNS)
+    state = happened.__pydantic_serializer__.to_json(happened, exclude=IN_COLUMNS)
     if happened.class_version > 1:
         state = b'{"class_version":%d,%s' % (happened.class_version, state[1:])
     return StoredEvent(happened.originator_id, happened.originator_version, happened.TOPIC, state)
@@ -174,5 +174,5 @@ def from_snapshot(stored: StoredEvent) -> Aggregate:
     return aggregate
 
 
-_IN_COLUMNS = {"originator_id", "originator_version"}
+IN_COLUMNS = {"originator_id", "originator_version"}
 _OF_THE_LIBRARY = {"_id", "_version", "_created_on", "_modified_on", "_pending_events"}

@@ -72,7 +72,7 @@ class Process(Generic[S]):
 
     def stream(self, key: str) -> str:
         """Return the name of the stream in which this process's reactions for `key` are kept."""
-        return f"{self.name}/{key}"
+        return Instance.stream(self.name, key)
 
     def state_of(self, instance: Instance | None) -> S:
         """Return where a recorded instance stands; `initial` where there is none yet."""
@@ -131,8 +131,12 @@ class Instance(Aggregate):
             aggregate.data = self.data
 
     @staticmethod
+    def stream(process: str, key: str) -> str:
+        return f"{process}/{key}"
+
+    @staticmethod
     def create_id(process: str, key: str) -> Any:
-        return stream_id(f"{process}/{key}")
+        return stream_id(Instance.stream(process, key))
 
     @event(Started)
     def __init__(

@@ -14,7 +14,9 @@ from stagepost.engine import operate
 from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
 from stagepost.engine.cli_links import check, links
 from stagepost.engine.cli_move import export, import_
+from stagepost.engine.cli_replay import events, trace
 from stagepost.engine.cli_rerun import backfill, replay
+from stagepost.engine.cli_travel import diff, state
 from stagepost.engine.cli_views import rebuild, verify, views
 from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings, StagepostError
@@ -28,13 +30,9 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 app.command(links)
 app.command(check)
-app.command(export)
+for command in (events, state, diff, trace, views, rebuild, verify, replay, backfill, export):
+    app.command(command)
 app.command(import_, name="import")
-app.command(views)
-app.command(rebuild)
-app.command(verify)
-app.command(replay)
-app.command(backfill)
 
 
 @app.command

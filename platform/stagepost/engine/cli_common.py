@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import Parameter, validators
 from rich.console import Console
@@ -40,6 +43,11 @@ Json = Annotated[
     bool, Parameter(name="--json", negative="", help="Print it as JSON.", env_var="JSON")
 ]
 
+T = TypeVar("T")
+
+INTERRUPTED, NOBODY_READS = 130, 141
+"""What a shell says of a command that was ended by Ctrl-C, or whose reader has gone."""
+
 out = Console()
 err = Console(stderr=True)
 
@@ -59,3 +67,53 @@ def table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
     for row in rows:
         made.add_row(*map(escape, row))
     return made
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Do work to its end. Ctrl-C ends it in good order, and so does who reads no further."""
+    import uvloop
+
+    from stagepost.engine.stack.foreground import interruptible
+
+    async def whole() -> tuple[T]:
+        return (await work,)
+
+    try:
+        done = uvloop.run(interruptible(whole()))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NOBODY_READS)
+    if done is None:
+        sys.exit(INTERRUPTED)
+    return done[0]
+
+
+def write(text: str) -> None:
+    """Print text as it is, whatever is in it and however wide the terminal is."""
+    sys.stdout.write(f"{text}\n")
+
+
+def as_text(value: object, *, indent: bool = False) -> str:
+    """Write a value as JSON."""
+    import orjson
+
+    return orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2 if indent else 0).decode()
+
+
+@contextmanager
+def one_by_one(
+    to_object: Callable[[T], object], to_text: Callable[[T], str], *, as_json: bool
+) -> Iterator[Callable[[T], None]]:
+    """Print any number of things, none of which is kept: as text, or as one list in JSON."""
+    if not as_json:
+        yield lambda one: write(to_text(one))
+        return
+    before = "["
+
+    def show(one: T) -> None:
+        nonlocal before
+        sys.stdout.write(f"{before}\n{as_text(to_object(one))}")
+        before = ","
+
+    yield show
+    write("[]" if before == "[" else "\n]")

@@ -143,7 +143,7 @@ class Log:
 
         async def page(limit: int) -> list[Entry]:
             nonlocal at
-            entries = await self._page(which, at, until, limit)
+            entries = await self.page(which, at, until, limit)
             at = entries[-1].position if len(entries) == limit else until
             return entries
 
@@ -172,7 +172,8 @@ class Log:
         with seldom_looked_for():
             await follow(page, act, None, limit=limit)
 
-    async def _page(self, which: Which, after: int, until: int, limit: int) -> list[Entry]:
+    async def page(self, which: Which, after: int, until: int, limit: int) -> list[Entry]:
+        """Return the first of these entries behind a position, up to another."""
         if after >= until:
             return []
         if which.is_all:

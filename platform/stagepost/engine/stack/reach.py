@@ -15,6 +15,7 @@ from pathlib import Path
 import asyncpg
 
 from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
 from stagepost.engine.flow_kept import kept_flow
 from stagepost.engine.operate import DATA, read_stack
 from stagepost.engine.service import Service
@@ -96,14 +97,25 @@ def _databases(data: Path, sockets: Path, account: tuple[int, int] | None) -> Da
 
 
 async def _services(databases: Databases) -> dict[str, Service]:
-    """Return all services, as they are in the style in which they worked last."""
-    services = find_services()
-    connection = await asyncpg.connect(databases.audit_dsn(next(iter(services))))
+    """Return the services that have worked here, as they are in the style of the last time."""
+    audit = await asyncpg.connect(databases.audit_dsn())
     try:
-        flow = await kept_flow(connection)
+        there = {row[0] for row in await audit.fetch("SELECT datname FROM pg_database")}
+    finally:
+        await audit.close()
+    services = {name: service for name, service in find_services().items() if name in there}
+    flow = await _flow(databases.audit_dsn(next(iter(services))))
+    return services | {n: s for n, s in flow.services.items() if n in services}
+
+
+async def _flow(dsn: str) -> Flow:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await kept_flow(connection) or Flow()
+    except asyncpg.UndefinedTableError:  # an older release wrote this, which had no other
+        return Flow()
     finally:
         await connection.close()
-    return services | flow.services if flow else services
 
 
 @asynccontextmanager
