@@ -25,6 +25,7 @@ from tests.bench.rest import SETTLE, at_rest, idle
 from tests.bench.rivals import DBOS, EVENTSOURCING, Peer, best
 from tests.bench.servers import Servers
 from tests.bench.sustained import WINDOWS, Sustained, check, push
+from tests.bench.travel import state_at_ms
 from tests.order_flow import ORDER_FLOW
 
 Figures = dict[str, Any]
@@ -177,6 +178,11 @@ async def replay(bench: Bench) -> Figures:
     return {"replay_per_second": round(ours), "vs_library_replay": round(ours / theirs, 2)}
 
 
+async def travel(bench: Bench) -> Figures:
+    """What an aggregate of a long stream was at a time."""
+    return {"state_at_ms": round(await state_at_ms(bench.servers, bench.data, bench.say), 1)}
+
+
 async def verify(bench: Bench) -> Figures:
     """A view of a million events, beside its replay."""
     peak = await verify_peak(bench.servers, bench.data, EVENTS_TO_VERIFY, bench.say)
@@ -223,6 +229,7 @@ FIGURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "append": append,
     "carry": carry,
     "replay": replay,
+    "travel": travel,
     "dbos": dbos,
     "eventsourcing": eventsourcing,
 }
