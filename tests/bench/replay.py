@@ -91,15 +91,17 @@ def _databases(servers: Servers, data: Path) -> Databases:
 
 
 def history(service: str, events: int) -> Iterator[tuple[Any, ...]]:
-    """Give the streams of a service's newest corpus again and again, each time as others."""
-    lines = read(released(service)[-1])
+    """Give the streams of a service's newest corpus again and again, under other references."""
+    streams = [line.stored for line in read(released(service)[-1])]
     given = 0
     while given < events:
-        for line in lines:
-            stream = uuid4()
-            for event in line.stored:
-                yield stream, event.originator_version, event.topic, event.state
-            given += len(line.events)
+        other = b'"reference":"%d-' % given
+        for stream in streams:
+            name = uuid4()
+            for event in stream:
+                body = event.state.replace(b'"reference":"', other)
+                yield name, event.originator_version, event.topic, body
+            given += len(stream)
 
 
 class Folding:
