@@ -36,9 +36,7 @@ class Said:
     err: str
 
 
-async def stagepost(
-    *arguments: str, data: Path | None = None, folder: Path | None = None
-) -> Said:
+async def stagepost(*arguments: str, data: Path | None = None, folder: Path | None = None) -> Said:
     """Type a command, in a wide terminal, in a folder."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("STAGEPOST_")}
     env |= {"COLUMNS": "1000"} | ({"DATA": str(data)} if data else {})
