@@ -133,7 +133,7 @@ async def test_who_had_read_the_old_rows_does_not_write_what_follows_from_them(s
     tables = PostgresTables(shop.pool, STATEMENTS)
     at = (await tables.positions(["orders"]))["orders"]
     await shop.place(1)
-    page = [entry.recorded() for entry in await shop.log._page(Which(), at, 1000, 10)]
+    page = [entry.recorded() for entry in await shop.log.page(Which(), at, 1000, 10)]
     stale = await tables.load(
         ORDERS, [str(r["stream"]) for r in await shop.owner.fetch("SELECT stream FROM orders")]
     )
@@ -153,10 +153,10 @@ async def test_the_second_rebuild_of_a_view_at_once_is_told_so(shop: Shop) -> No
     waits, goes_on = asyncio.Event(), asyncio.Event()
 
     class SlowLog(Log):
-        async def _page(self, *which: Any) -> list[Entry]:
+        async def page(self, *which: Any) -> list[Entry]:
             waits.set()
             await goes_on.wait()
-            return await super()._page(*which)
+            return await super().page(*which)
 
     # the live view stands behind the first events, so that a rebuild reads at once
     await shop.owner.execute(
@@ -181,7 +181,7 @@ async def test_one_that_is_ended_leaves_nothing_and_one_that_was_killed_no_hindr
     waits = asyncio.Event()
 
     class EndlessLog(Log):
-        async def _page(self, *which: Any) -> list[Entry]:
+        async def page(self, *which: Any) -> list[Entry]:
             waits.set()
             await asyncio.sleep(100)
             return []
