@@ -20,10 +20,12 @@ from tests.bench.history import with_history
 from tests.bench.inside import StackWithWorldsInside
 from tests.bench.options import Options
 from tests.bench.probe import Probed, probe
+from tests.bench.replay import replay_rates, verify_peak
 from tests.bench.rest import SETTLE, at_rest, idle
 from tests.bench.rivals import DBOS, EVENTSOURCING, Peer, best
 from tests.bench.servers import Servers
 from tests.bench.sustained import WINDOWS, Sustained, check, push
+from tests.bench.travel import state_at_ms
 from tests.order_flow import ORDER_FLOW
 
 Figures = dict[str, Any]
@@ -31,6 +33,7 @@ REST_ORDERS = 50
 FIRST, MANY = 5_000, 50_000
 """Orders before memory is looked at first, and those during which it may grow."""
 HISTORY = 500_000
+EVENTS_TO_VERIFY = 1_000_000
 WORTH_TELLING = 0.001
 """Milliseconds an order; PostgreSQL has many processes that do next to nothing."""
 
@@ -169,6 +172,23 @@ async def history(bench: Bench) -> Figures:
     return {"history_ratio": round(rates[1] / rates[0], 3)}
 
 
+async def replay(bench: Bench) -> Figures:
+    """All events of the order flow's stores, decoded and folded, and so by the library's reader."""
+    ours, theirs = await replay_rates(bench.servers, bench.data, bench.say)
+    return {"replay_per_second": round(ours), "vs_library_replay": round(ours / theirs, 2)}
+
+
+async def travel(bench: Bench) -> Figures:
+    """What an aggregate of a long stream was at a time."""
+    return {"state_at_ms": round(await state_at_ms(bench.servers, bench.data, bench.say), 1)}
+
+
+async def verify(bench: Bench) -> Figures:
+    """A view of a million events, beside its replay."""
+    peak = await verify_peak(bench.servers, bench.data, EVENTS_TO_VERIFY, bench.say)
+    return {"verify_peak_mib": round(peak, 1)}
+
+
 async def dbos(bench: Bench) -> Figures:
     """A five-step order as a DBOS workflow."""
     return await _peer(bench, "dbos", DBOS)
@@ -208,8 +228,14 @@ FIGURES: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
     "idle": at_idle,
     "append": append,
     "carry": carry,
+    "replay": replay,
+    "travel": travel,
     "dbos": dbos,
     "eventsourcing": eventsourcing,
 }
-LONG: dict[str, Callable[[Bench], Awaitable[Figures]]] = {"growth": growth, "history": history}
+LONG: dict[str, Callable[[Bench], Awaitable[Figures]]] = {
+    "growth": growth,
+    "history": history,
+    "verify": verify,
+}
 """What only SOAK=1 adds."""

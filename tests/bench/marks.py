@@ -41,6 +41,10 @@ MARKS = (
     Mark("append_ratio", "commits/s of append, of those of pgbench", 0.4, 0.7),
     Mark("relay_ratio", "messages/s of the relay, of those of bare nats-py", 0.25, 0.5),
     Mark("consumer_ratio", "messages/s of the consumer, of the same", 0.25, 0.5),
+    Mark("replay_per_second", "events/s decoded and folded, of five stores", 40_000, 100_000),
+    Mark("vs_library_replay", "the same, in those of the library's log reader", 1, 1.5, "x"),
+    Mark("state_at_ms", "what was, of 10,000 events, from a snapshot", 50, 10, "ms", True),
+    Mark("verify_peak_mib", "memory of verify over a million events", 200, 120, "MiB", True),
 )
 
 HOW_TO_READ = (

@@ -15,7 +15,7 @@ from services.demo.promises import Finding
 from stagepost.engine import relay
 from stagepost.engine.discovery import find_services
 from stagepost.engine.flow import Flow
-from tests.bench import carry, figures, rivals, sustained
+from tests.bench import carry, figures, replay, rivals, sustained, travel
 from tests.bench.append import SCRIPT
 from tests.bench.book import two_lines
 from tests.bench.figures import FIGURES, LONG, Bench
@@ -127,6 +127,28 @@ async def test_there_is_no_figure_where_a_promise_is_broken(
         monkeypatch.setattr(sustained, name, instead)
     with pytest.raises(BenchFailed, match="broken: 5 money agrees to the cent: 1 cent too many"):
         await sustained.check(Stack(), [two_lines(20, 7)], print)  # type: ignore[arg-type]
+
+
+async def test_replay_folds_what_the_library_s_reader_folds(
+    servers: Servers, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "EVENTS", 200)
+    monkeypatch.setattr(replay, "ROUNDS", 1)
+    ours, theirs = await replay.replay_rates(servers, data, print)
+    assert ours > 0
+    assert theirs > 0
+
+
+async def test_an_aggregate_is_looked_at_with_a_snapshot_and_without(
+    servers: Servers, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(travel, "EVENTS", 300)
+    monkeypatch.setattr(travel, "TIMES", 3)
+    assert await travel.state_at_ms(servers, data, print) > 0
+
+
+async def test_verify_is_measured_in_a_process_of_its_own(servers: Servers, data: Path) -> None:
+    assert await replay.verify_peak(servers, data, 500, print) > 0
 
 
 CHECKED = {

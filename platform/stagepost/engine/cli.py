@@ -30,17 +30,9 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 app.command(links)
 app.command(check)
-app.command(events)
-app.command(state)
-app.command(diff)
-app.command(trace)
-app.command(export)
+for command in (events, state, diff, trace, views, rebuild, verify, replay, backfill, export):
+    app.command(command)
 app.command(import_, name="import")
-app.command(views)
-app.command(rebuild)
-app.command(verify)
-app.command(replay)
-app.command(backfill)
 
 
 @app.command

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from stagepost.engine.cli_common import Json, Left, out, table
+from stagepost.engine.cli_common import Json, Left, finish, out, table, write
 
 KINDS = ("differs in", "heard", "recorded", "would be", "keys", "such as", "at position")
 
@@ -33,7 +32,7 @@ def replay(
     from stagepost.engine.replay.work import rerun_all
 
     react = load_react(code)
-    found = asyncio.run(rerun_all(data, service, react))
+    found = finish(rerun_all(data, service, react))
     kinds = sorted(found.kinds.values(), key=lambda kind: -kind.keys)
     if as_json:
         out.print_json(
@@ -46,11 +45,9 @@ def replay(
             }
         )
         return int(bool(kinds))
-    out.print(
+    write(
         f"{found.process}: {found.decisions:,} decisions about {found.keys:,} keys;"
-        f" {found.differing:,} keys would go another way",
-        soft_wrap=True,
-        highlight=False,
+        f" {found.differing:,} keys would go another way"
     )
     if kinds:
         rows = [
@@ -79,14 +76,21 @@ def backfill(
     """
     from stagepost.engine.backfill_stack import backfill as run
 
-    done = asyncio.run(run(data, reader, source))
+    done = finish(run(data, reader, source))
     if as_json:
-        found: dict[str, Any] = asdict(done)
-        out.print_json(data={"reader": reader, "source": source, **found})
+        out.print_json(
+            data={
+                "reader": reader,
+                "source": source,
+                "read": done.read,
+                "known": done.known,
+                "handled": done.handled,
+                **done.until._asdict(),
+                "goes_on": done.goes_on,
+            }
+        )
         return
-    out.print(
+    write(
         f"{reader} has what {source} told up to position {done.until.position:,}:"
-        f" {done.handled:,} events were new to it, {done.known:,} it had heard",
-        soft_wrap=True,
-        highlight=False,
+        f" {done.handled:,} events were new to it, {done.known:,} it had heard"
     )

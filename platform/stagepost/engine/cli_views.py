@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from stagepost.engine.cli_common import Json, Left, out, show
+from stagepost.engine.cli_common import Json, Left, finish, out, show, write
 
 if TYPE_CHECKING:
     from stagepost.engine.replay.compare import Difference
@@ -24,7 +23,7 @@ def views(*, as_json: Json = False, data: Left = None) -> None:
     """
     from stagepost.engine.replay.work import all_standings
 
-    found = asyncio.run(all_standings(data))
+    found = finish(all_standings(data))
     rows = [
         (one.service, one.view, one.position, one.lag, one.rows, _moment(one.rebuilt_at))
         for one in found
@@ -47,20 +46,20 @@ def rebuild(service: str, view: str, *, as_json: Json = False, data: Left = None
     """
     from stagepost.engine.replay.work import rebuild_view
 
-    rebuilt = asyncio.run(rebuild_view(data, service, view))
+    rebuilt = finish(rebuild_view(data, service, view))
     if as_json:
         out.print_json(data=_rebuilt(service, rebuilt))
         return
-    print_line(
+    write(
         f"{service} {view}: {rebuilt.rows:,} rows of the events up to position"
         f" {rebuilt.position:,}, in {rebuilt.seconds:.1f} s; the swap took"
         f" {rebuilt.held_up * 1000:.0f} ms"
     )
     differences, at = rebuilt.compared.differences, rebuilt.compared_at
     if not differences:
-        print_line(f"the one before it was equal, at position {at:,}")
+        write(f"the one before it was equal, at position {at:,}")
         return
-    print_line(f"{differences:,} rows of the one before it were wrong, at position {at:,}:")
+    write(f"{differences:,} rows of the one before it were wrong, at position {at:,}:")
     _print(rebuilt.compared.first)
 
 
@@ -80,35 +79,32 @@ def verify(*, as_json: Json = False, data: Left = None) -> int:
                 _print_checked(one)
         return checked
 
-    checked = asyncio.run(run())
+    checked = finish(run())
     is_equal = all(one.is_equal for one in checked)
     if as_json:
         out.print_json(data={"equal": is_equal, "checked": [_checked(one) for one in checked]})
     return int(not is_equal)
 
 
-def print_line(text: str) -> None:
-    """Print a line as it is, however long."""
-    out.print(text, soft_wrap=True, markup=False, highlight=False)
-
-
 def _print(differences: Sequence[Difference]) -> None:
     for one in differences:
-        print_line(f"  {one}")
+        write(f"  {one}")
 
 
 def _print_checked(one: Checked) -> None:
+    if one.what == "snapshots" and not one.count:
+        return
     unit = one.what if one.what in {"events", "snapshots"} else "rows"
     what = f"{one.service} {one.what}: {one.count:,} {unit}"
     if one.fault is not None:
-        print_line(f"{what}, not all replayed: {one.fault}")
+        write(f"{what}, not all replayed: {one.fault}")
     elif one.differences:
-        print_line(f"{what}, {one.differences:,} differ at position {one.position:,}:")
+        write(f"{what}, {one.differences:,} differ at position {one.position:,}:")
         _print(one.first)
     elif one.what == "events":
-        print_line(f"{what}, all read")
+        write(f"{what}, all read")
     else:
-        print_line(f"{what}, equal at position {one.position:,}")
+        write(f"{what}, equal at position {one.position:,}")
 
 
 def _rebuilt(service: str, rebuilt: Rebuilt) -> dict[str, Any]:

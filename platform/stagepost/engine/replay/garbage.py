@@ -12,7 +12,7 @@ ALLOCATIONS = 50_000
 
 @contextmanager
 def seldom_looked_for() -> Iterator[None]:
-    """Look seldom, and not at all at what is there already: it costs a replay half of its time."""
+    """Look seldom, and not at all at what is there already: see decision 0020."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(ALLOCATIONS, *before[1:])

@@ -33,6 +33,12 @@ SELECT notification_id, recorded_at, originator_id, originator_version, topic, s
  WHERE originator_id = $1 AND originator_version > $2 AND ($3::bigint IS NULL OR originator_version <= $3)
  ORDER BY originator_version LIMIT $4
 
+-- name: entries_by_stream
+-- One page of all streams, one after the other.
+SELECT notification_id, recorded_at, originator_id, originator_version, topic, state, correlation_id, causation_id
+  FROM stored_events WHERE (originator_id, originator_version) > ($1, $2) AND notification_id <= $3
+ ORDER BY originator_id, originator_version LIMIT $4
+
 -- name: last_of_stream
 -- Where a stream stands, or stood: its last event up to a version, a position, a time.
 SELECT originator_version, notification_id, recorded_at FROM stored_events
@@ -117,9 +123,3 @@ SELECT 'out', position, message_id, type, kind, coalesce(recipient, nullif(chann
        key, NULL, NULL, correlation_id, causation_id, recorded_at, NULL
   FROM outbox WHERE causation_id IN (SELECT message_id FROM dead_letters WHERE message_id = ANY ($1::uuid[]))
 ORDER BY position
-
--- name: entries_by_stream
--- One page of all streams, one after the other.
-SELECT notification_id, recorded_at, originator_id, originator_version, topic, state, correlation_id, causation_id
-  FROM stored_events WHERE (originator_id, originator_version) > ($1, $2) AND notification_id <= $3
- ORDER BY originator_id, originator_version LIMIT $4
