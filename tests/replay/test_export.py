@@ -230,12 +230,12 @@ def longer(lines: list[bytes]) -> list[bytes]:
 @pytest.mark.parametrize(
     ("harm", "fault"),
     [
-        (without_last, "it is cut off: it ends after"),
+        (without_last, "the export is cut off: it ends after"),
         (cut, "line 6 is damaged, or the export is cut off there"),
-        (shorter, "it was altered: of"),
-        (altered, "it was altered: of"),
-        (broken, "it was altered, at line"),
-        (twice, "it was altered, at line"),
+        (shorter, "the export was altered: of"),
+        (altered, "the export was altered: of"),
+        (broken, "the export was altered, at line"),
+        (twice, "the export was altered, at line"),
         (renamed, "there is no such table or column: pg_class"),
         (longer, "something stands behind its last line"),
     ],

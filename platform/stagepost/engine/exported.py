@@ -111,12 +111,14 @@ class Reader:
                 values[name] = _stored(values.get(name))
             rows, before = rows + 1, self._hash.hexdigest()
             yield table, values
-        raise BadExport(f"it is cut off: it ends after {rows:,} rows, without its last line")
+        raise BadExport(
+            f"the export is cut off: it ends after {rows:,} rows, without its last line"
+        )
 
     def _check(self, last: Mapping[str, Any], rows: int, digest: str) -> None:
         if last != {"rows": rows, "sha256": digest}:
             raise BadExport(
-                f"it was altered: of {last.get('rows')} rows there are {rows},"
+                f"the export was altered: of {last.get('rows')} rows there are {rows},"
                 " or they are not as they were written (their hash is another)"
             )
         if self._next() is not None:

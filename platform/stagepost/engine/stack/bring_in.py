@@ -98,4 +98,4 @@ async def _insert(
         await owner.execute(fill, orjson.dumps(page).decode())
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         where = f"at line {export.line:,} at the latest"
-        raise BadExport(f"it was altered, {where}: {error}") from error
+        raise BadExport(f"the export was altered, {where}: {error}") from error
