@@ -34,14 +34,6 @@ def test_where_nobody_commands_payments_changes_and_no_other() -> None:
         assert copy.diff.touched_services == {"payments"}
 
 
-@pytest.mark.parametrize("name", [COMMANDED, CHAINED])
-async def test_a_change_is_as_the_house_writes(name: str) -> None:
-    with changed(name) as copy:
-        for check in (["check"], ["format", "--check"]):
-            ran = await copy.run("-m", "ruff", *check, "--no-cache")
-            assert ran.status == 0, ran.out
-
-
 def test_it_came_out_as_claimed_where_all_agree_and_every_promise_holds() -> None:
     assert keeps(SEEN)
 
