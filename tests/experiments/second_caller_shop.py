@@ -34,17 +34,17 @@ from stagepost.engine.stack import Stack
 from stagepost.errors import StagepostError
 from tests.experiments.second_caller_seen import Money, Seen
 
-ORDERS, SEED = 120, 5
-SLOW = 3.0
+ORDERS, SEED = 80, 5
+SLOW = 6.0
 """Seconds that a slow card takes: longer than a fee is waited for, shorter than two times that."""
-TIMERS = {"AnswersDue": 6.0, "GoodsDue": 6.0, "SlaDue": 60.0, "FeeDue": 2.0}
+TIMERS = {"AnswersDue": 15.0, "GoodsDue": 15.0, "SlaDue": 120.0, "FeeDue": 4.0}
 CARDS = (*["tok_ok"] * 4, "tok_declined", "tok_slow", "tok_lost_answer", "tok_down")
 """What pays the fees, by turns."""
-BETWEEN, KILLS = 12, 4
-"""So many returns are begun between two kills of payments."""
+BETWEEN, KILLS = 9, 4
+"""So many returns are begun between two kills of payments, where there are that many."""
 
 LOOK = 0.1
-PATIENCE = 120.0
+PATIENCE = 300.0
 ACCEPTED_LATER = 202
 ACCEPTED, REFUSED = "Accepted", "Refused"
 SQL = read_statements(Path(__file__).with_name("second_caller.sql"))
@@ -103,11 +103,15 @@ class Returns:
             return await answer.json()
 
 
-async def kill_payments(stack: Stack, returns: Returns) -> list[int]:
+async def kill_payments(
+    stack: Stack, returns: Returns, sending_back: asyncio.Task[None]
+) -> list[int]:
     """Kill payments again and again; return how many returns were under way each time."""
     under_way: list[int] = []
     for goal in range(BETWEEN, (KILLS + 1) * BETWEEN, BETWEEN):
         while len(returns.begun) < goal:
+            if sending_back.done():
+                return under_way
             await asyncio.sleep(LOOK / 10)
         pid = stack.pid("payments")
         stack.kill("payments")
@@ -126,8 +130,8 @@ async def keep(stack: Stack, shop: Shop, flow: Flow) -> Seen:
     await prepare(shop, book)
     async with asyncio.timeout(PATIENCE), tasks() as together:
         placing = together.create_task(place_together(shop, book.orders, accepted, room))
-        together.create_task(returns.send_all_back(placing, ORDERS))
-        killing = together.create_task(kill_payments(stack, returns))
+        sending_back = together.create_task(returns.send_all_back(placing, ORDERS))
+        killing = together.create_task(kill_payments(stack, returns, sending_back))
         await watch.until_ended(ORDERS)
     await watch.until_settled()
     audit = Audit(connection, flow, accepted)
