@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stagepost.engine.links_shown import Row
 from stagepost.engine.styles import CHOREOGRAPHED, ORCHESTRATED, SYNCHRONOUS, Style
-from tests.experiments.checkout import Copy, changed
+from tests.experiments.checkout import Copy, Journeys, changed
 from tests.experiments.diff import CONTRACTS, ELSEWHERE, TESTS, ChangedFile, Diff, lines
 from tests.experiments.mixes import Mix, mixes_of, together
 from tests.experiments.result import Table
@@ -44,8 +44,7 @@ class Impact:
     added: Sequence[str]
     removed: Sequence[str]
     mixes: Sequence[Mix]
-    passed: int
-    failed: Sequence[str]
+    journeys: Journeys
 
     @property
     def together(self) -> frozenset[str]:
@@ -65,18 +64,18 @@ async def measure(change: str, style: Style, say: Callable[[str], None]) -> Impa
             mixes = await mixes_of(f"{change}-{style}", copy.diff.touched_services, say)
         went = []
         for way in RUN_IN[style]:
-            say(f"   journeys, {way}")
-            went.append(await copy.journeys(way))
-    failed = [name for journeys in went for name in journeys.failed]
+            journeys = await copy.journeys(way)
+            say(f"   journeys, {way}: {_told(journeys)}")
+            went.append(journeys)
     passed = sum(journeys.passed for journeys in went)
+    failed = tuple(name for journeys in went for name in journeys.failed)
     return Impact(
         style,
         copy.diff,
         sorted(after - before),
         sorted(before - after),
         mixes,
-        passed,
-        failed,
+        Journeys(passed, failed),
     )
 
 
@@ -92,7 +91,7 @@ def _drawn(row: Row) -> str:
 
 def went_well(impacts: Sequence[Impact]) -> bool:
     """Tell whether the change works in every style."""
-    return not any(i.failed or any(mix.wrong for mix in i.mixes[-1:]) for i in impacts)
+    return not any(i.journeys.failed or any(mix.wrong for mix in i.mixes[-1:]) for i in impacts)
 
 
 def costs(title: str, impacts: Sequence[Impact]) -> Table:
@@ -125,10 +124,13 @@ def _files(files: Sequence[ChangedFile]) -> str:
     return f"{len(files) - new} changed, {new} new; lines {lines(files)}" if files else "none"
 
 
-def _journeys(impact: Impact) -> str:
-    over = " and ".join(RUN_IN[impact.style])
-    failed = f", failed: {', '.join(impact.failed)}" if impact.failed else ""
-    return f"{impact.passed} passed{failed} ({over})"
+def _told(journeys: Journeys) -> str:
+    failed = f", failed: {', '.join(journeys.failed)}" if journeys.failed else ""
+    return f"{journeys.passed} passed{failed}"
+
+
+def _in_styles(impact: Impact) -> str:
+    return f"{_told(impact.journeys)} ({' and '.join(RUN_IN[impact.style])})"
 
 
 _COUNTS: dict[str, Callable[[Impact], object]] = {
@@ -143,5 +145,5 @@ _COUNTS: dict[str, Callable[[Impact], object]] = {
     "files of new services": lambda i: _files(i.diff.of(i.diff.new_services)),
     "tests": lambda i: _files(i.diff.of([TESTS])),
     "elsewhere": lambda i: _files(i.diff.of([ELSEWHERE])),
-    "journeys": _journeys,
+    "tests of journeys": _in_styles,
 }

@@ -7,7 +7,7 @@ import pytest
 from stagepost.engine.flow import Flow
 from stagepost.engine.links_shown import rows
 from stagepost.engine.styles import CHOREOGRAPHED, ORCHESTRATED, Style
-from tests.experiments.checkout import CHANGES, changed
+from tests.experiments.checkout import CHANGES, Journeys, changed
 from tests.experiments.diff import ChangedFile, Diff
 from tests.experiments.impact import Impact, costs, went_well
 from tests.experiments.mixes import Mix, table_of, together
@@ -73,25 +73,24 @@ def impact(**more: object) -> Impact:
         "added": ["ordering ..> payments  OrderPlaced"],
         "removed": [],
         "mixes": [mix(""), mix("payments")],
-        "passed": 18,
-        "failed": [],
+        "journeys": Journeys(18, ()),
     }
     return Impact(**(known | more))  # type: ignore[arg-type]  # whatever a test changes
 
 
 def test_the_costs_stand_side_by_side() -> None:
-    table = costs("What it costs", [impact(), impact(failed=["x"])])
+    table = costs("What it costs", [impact(), impact(journeys=Journeys(17, ("x",)))])
 
     found = {str(what): told for what, *told in table.rows}
     assert found["services there before, touched"] == ["1: payments"] * 2
     assert found["files of services there before"] == ["1 changed, 0 new; lines +3 -1"] * 2
-    assert found["journeys"] == [
+    assert found["tests of journeys"] == [
         "18 passed (choreographed)",
-        "18 passed, failed: x (choreographed)",
+        "17 passed, failed: x (choreographed)",
     ]
 
 
 def test_a_change_that_breaks_a_journey_or_a_story_did_not_go_well() -> None:
     assert went_well([impact()])
-    assert not went_well([impact(), impact(failed=["x"])])
+    assert not went_well([impact(), impact(journeys=Journeys(17, ("x",)))])
     assert not went_well([impact(mixes=[mix(""), mix("payments", "lost")])])
