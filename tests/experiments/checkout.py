@@ -51,6 +51,13 @@ class Copy:
     folder: Path
     diff: Diff
 
+    def restore(self, path: str) -> None:
+        """Have a file, or all of a folder, as it is without the change."""
+        restored = self.folder / path
+        if restored.is_dir():
+            shutil.rmtree(restored)
+        _copy(self.folder, path)
+
     async def run(self, *args: str) -> Ran:
         """Run Python in the copy. Whoever is asked to end meanwhile ends it in good order."""
         paths = f"{self.folder / 'platform'}:{self.folder}"
@@ -71,16 +78,25 @@ class Copy:
         assert process.returncode is not None
         return Ran(process.returncode, out.decode())
 
+    async def told(self, *args: str) -> str:
+        """Run Python in the copy, and return what it said.
+
+        Raises:
+            CopyFailed: it failed.
+        """
+        ran = await self.run(*args)
+        if ran.status:
+            raise CopyFailed(f"python {' '.join(args)}: {ran.out}")
+        return ran.out
+
     async def links(self, style: str) -> list[Row]:
         """Return the link registry of the copy in a style.
 
         Raises:
             CopyFailed: it has none.
         """
-        ran = await self.run("-m", "stagepost", "links", "--json", "--style", style)
-        if ran.status:
-            raise CopyFailed(f"stagepost links --style {style}: {ran.out}")
-        return [Row(*row.values()) for row in json.loads(ran.out)]
+        told = await self.told("-m", "stagepost", "links", "--json", "--style", style)
+        return [Row(*row.values()) for row in json.loads(told)]
 
     async def journeys(self, style: str, *more: str) -> Journeys:
         """Run the journeys of a style in the copy; `more` is for pytest.
@@ -105,13 +121,18 @@ def changed(name: str | None = None) -> Iterator[Copy]:
     """
     with tempfile.TemporaryDirectory(prefix="stagepost experiment ") as made:
         folder = Path(made)
-        for path in _git("ls-files", "-z").split("\0"):
-            if path and (ROOT / path).exists():
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / path, folder / path)
+        _copy(folder, ".")
         told = "" if name is None else _applied(CHANGES / f"{name}.patch", folder)
         services = {app.parent.name for app in folder.glob("services/*/app.py")}
         yield Copy(folder, read_diff(told, services))
+
+
+def _copy(folder: Path, under: str) -> None:
+    """Copy what is tracked under a path of this checkout."""
+    for path in _git("ls-files", "-z", "--", under).split("\0"):
+        if path and (ROOT / path).exists():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path)
 
 
 def _applied(patch: Path, folder: Path) -> str:

@@ -29,7 +29,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Result:
-    """All that is told: `says` what the tables show and what they do not.
+    """All that is told: `says` what the tables show and what they do not, in paragraphs.
 
     `holds` where it came out as it was claimed.
     """
@@ -52,7 +52,7 @@ def show(result: Result, console: Console) -> None:
         console.print(f"{escape(table.title)}\n", highlight=False)
         console.print(drawn, "")
     for line in result.says:
-        console.print(escape(line), highlight=False)
+        console.print(f"{escape(line)}\n", highlight=False)
 
 
 def _in_words(cell: object) -> str:
