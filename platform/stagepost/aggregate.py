@@ -7,6 +7,8 @@ an event was recorded is a column of the store, not a field of the event.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any, ClassVar
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -69,15 +71,41 @@ class Aggregate(BaseAggregate[UUID]):
     """Events after which the state is kept as well; 0: never. For plain values in long streams."""
     class_version: ClassVar[int] = 1
     """Raise it where the attributes or what events do to them change: older snapshots are void."""
+    _is_held: ClassVar[bool] = False
+
+    def trigger_event(self, event_class: type[CanMutateAggregate[UUID]], **kwargs: Any) -> None:
+        """Have something happen to this aggregate, unless all are `held`."""
+        if Aggregate._is_held:
+            raise Held
+        super().trigger_event(event_class, **kwargs)
+
+
+class Held(Exception):  # a signal to whoever holds, never an error
+    """Something would have happened to an aggregate."""
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let nothing happen to any aggregate in here: what tries is stopped by `Held`.
+
+    For code that does not wait: somebody wants to know only what a decision would look at.
+    """
+    Aggregate._is_held = True  # noqa: SLF001  # ours
+    try:
+        yield
+    finally:
+        Aggregate._is_held = False  # noqa: SLF001  # ours
 
 
 __all__ = [
     "Aggregate",
     "DomainEvent",
     "FirstEvent",
+    "Held",
     "event",
     "from_snapshot",
     "from_stored",
+    "held",
     "read_event",
     "stream_id",
     "to_snapshot",

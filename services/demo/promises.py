@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from stagepost.engine.database import Connection, read_statements
+from stagepost.engine.discovery import find_services
 from stagepost.engine.flow import Flow
 from stagepost.engine.service import Service
 from stagepost.engine.styles import CHOREOGRAPHED
@@ -19,6 +20,7 @@ from stagepost.messages import Answer
 SQL = Path(__file__).parent / "sql"
 CHECKS = read_statements(SQL / "promises.sql") | read_statements(SQL / "around.sql")
 STATEMENTS = read_statements(SQL / "logs.sql") | CHECKS
+EACH = read_statements(SQL / "each.sql")
 PROMISES = tuple(CHECKS)
 
 SESSION = {"jit": "off", "work_mem": "64MB", "enable_nestloop": "off"}
@@ -49,6 +51,7 @@ class Audit:
         accepted: Iterable[str] | None = None,
     ) -> None:
         self.connection = connection
+        self._of_all = _of_all(find_services() | flow.services)
         self._known = json.dumps(
             {
                 "links": _links(flow),
@@ -60,7 +63,7 @@ class Audit:
 
     async def rows(self, name: str) -> list[asyncpg.Record]:
         """Run a statement over the logs of all services."""
-        text = f"{STATEMENTS['logs']}\n{STATEMENTS[name]}"
+        text = f"{STATEMENTS['logs']}\n{STATEMENTS[name]}".format_map(self._of_all)
         return await self.connection.fetch(text, self._known)
 
     async def row(self, name: str) -> asyncpg.Record:
@@ -98,6 +101,17 @@ def _in_words(figures: Mapping[str, int]) -> str:
     return ", ".join(
         f"{figure or 0:,} {name.replace('_', ' ')}" for name, figure in figures.items()
     )
+
+
+def _of_all(services: Mapping[str, Service]) -> dict[str, str]:
+    """Return what is read of each service, of all that have a store, whether or not they run."""
+    viewed = [name for name, service in services.items() if service.views]
+    return {
+        what: "\nUNION ALL\n".join(
+            text.format(service=name) for name in (viewed if what == "views" else services)
+        )
+        for what, text in EACH.items()
+    }
 
 
 def _links(flow: Flow) -> list[dict[str, object]]:

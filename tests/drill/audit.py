@@ -94,7 +94,8 @@ class WindowAudit:
 
     async def strays(self) -> int:
         """Count messages that belong to no window, so that no check has seen them."""
-        return await self._ask(partial(_value, _SQL["strays"]))
+        asked = [_SQL["strays"].format(service=service) for service in self._stack.services]
+        return sum([await self._ask(partial(_value, statement)) for statement in asked])
 
     async def check(self) -> dict[str, Finding]:
         """Check every promise that is about what is stored."""

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 
 import psutil
 
+from stagepost.engine.discovery import find_services
 from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
 from tests.drill.parts import Needs, anything, runs
 from tests.drill.site import SERVERS, Site, is_stopped, until
 
-SERVICES = (
-    *("ordering", "payments", "inventory", "shipping", "fulfillment"),
-    *("customers", "loyalty", "notifications"),
-)
+SERVICES = tuple(find_services())
 STOPPED = 10.0
 """Seconds for which a process is stopped: longer than any lease."""
 

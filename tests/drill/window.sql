@@ -49,14 +49,7 @@ SELECT p.key || coalesce(' ' || w.state || ', due ' || w.due_at, ' without a pro
  ORDER BY 1 LIMIT 5
 
 -- name: strays
--- Messages that were sent or heard, and belong to no window.
+-- Messages that one service sent or heard, and that belong to no window.
 SELECT count(*) AS messages FROM (
-  SELECT key FROM all_ordering.outbox UNION ALL SELECT key FROM all_ordering.inbox
-  UNION ALL SELECT key FROM all_payments.outbox UNION ALL SELECT key FROM all_payments.inbox
-  UNION ALL SELECT key FROM all_inventory.outbox UNION ALL SELECT key FROM all_inventory.inbox
-  UNION ALL SELECT key FROM all_shipping.outbox UNION ALL SELECT key FROM all_shipping.inbox
-  UNION ALL SELECT key FROM all_fulfillment.outbox UNION ALL SELECT key FROM all_fulfillment.inbox
-  UNION ALL SELECT key FROM all_customers.outbox UNION ALL SELECT key FROM all_customers.inbox
-  UNION ALL SELECT key FROM all_loyalty.outbox UNION ALL SELECT key FROM all_loyalty.inbox
-  UNION ALL SELECT key FROM all_notifications.outbox UNION ALL SELECT key FROM all_notifications.inbox) AS m
- WHERE key !~ '^w[0-9]{4}-'
+  SELECT key FROM "all_{service}".outbox UNION ALL SELECT key FROM "all_{service}".inbox) AS m
+ WHERE key !~ '^w[0-9]{{4}}-'

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -12,6 +14,7 @@ from stagepost import Decision, Load
 from stagepost.engine.batch import Appended, Batch, Outcome
 from stagepost.engine.clock import SystemClock
 from stagepost.engine.desk import MAX_BATCH
+from stagepost.engine.store import Stream
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.errors import (
     Conflict,
@@ -291,11 +294,18 @@ def grow_all(request: CountNow, load: Load) -> Decision:
 
 
 class Strict(Watched):
-    """A store that remembers what it did not keep."""
+    """A store that counts how often streams were asked for, and remembers what it did not keep."""
 
     def __init__(self, service: str) -> None:
         super().__init__(service)
+        self.loads = 0
         self.not_kept: list[Outcome] = []
+
+    async def load(
+        self, streams: Collection[UUID], *, from_start: bool = False
+    ) -> dict[UUID, Stream]:
+        self.loads += 1
+        return await super().load(streams, from_start=from_start)
 
     async def append(self, batch: Batch) -> Appended:
         appended = await super().append(batch)
@@ -303,17 +313,23 @@ class Strict(Watched):
         return appended
 
 
-async def test_what_waits_for_its_aggregate_is_stored_behind_what_went_ahead_of_it() -> None:
+async def test_a_batch_is_decided_in_its_order_whatever_is_in_memory() -> None:
     world = World(replace(COUNTER, handlers={CountNow: grow_all}))
     world.store = store = Strict("counter")
     async with world.running() as counter:
+        async with asyncio.timeout(5):
+            while counter.desk._lease is None:  # then it begins with nothing in memory
+                await asyncio.sleep(0.001)
         await counter.desk.request(CountNow(name="warm", by=1))
+        store.loads = 0
 
+        names = ("cold", "warm", "icy", "warm")
         totals = await asyncio.gather(
-            *(counter.desk.request(CountNow(name=name, by=1)) for name in ("cold", "warm"))
+            *(counter.desk.request(CountNow(name=name, by=1)) for name in names)
         )
 
-    assert sorted(total.total for total in totals) == [2, 3]
+    assert [total.total for total in totals] == [2, 3, 4, 5]
+    assert store.loads == 1
     assert store.not_kept == []
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import nats
+import pytest
 
-from stagepost.engine.transports import StreamId
+from stagepost.engine.transports import StreamId, nats_reader
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
@@ -91,3 +93,32 @@ async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
     await paused.close()
     for connection in (writer, reader):
         await connection.close()
+
+
+async def test_a_subscription_that_is_closed_takes_nothing_from_the_next(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking = asyncio.Event()
+
+    async def ask_and_forget(client: Any, call: str, body: object = None) -> dict[str, Any]:
+        answer = await ask(client, call, body)
+        if call.startswith("CONSUMER.INFO") and not looking.is_set():
+            looking.set()
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:  # as `wait_for` does whose answer is there already
+                return answer
+        return answer
+
+    monkeypatch.setattr(nats_reader, "PULL_SECONDS", 1)
+    monkeypatch.setattr(nats_reader, "ask", ask_and_forget)
+    await nats_server.provision()
+    reader = NatsTransport(nats_server.url(READER), READER)
+    subscription, _ = await subscribe(reader)
+    async with asyncio.timeout(10):
+        await looking.wait()
+
+    await subscription.close()
+
+    assert [task for task in asyncio.all_tasks() if "_ask_on" in repr(task.get_coro())] == []
+    await reader.close()

@@ -1,4 +1,4 @@
-"""Decides about a batch of messages in order, loading what they need in few round trips."""
+"""Decides about a batch of messages in their order, loading what they need in few round trips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from stagepost.aggregate import Aggregate, from_snapshot, from_stored
+from stagepost.aggregate import Aggregate, from_snapshot, from_stored, held
 from stagepost.engine.cache import Cache, Loadable
 from stagepost.engine.decide import Decider, Loaded, NotLoaded
 from stagepost.engine.items import Item
@@ -22,7 +22,7 @@ from stagepost.errors import (
     UnreadableEvent,
     UnreadableStream,
 )
-from stagepost.messages import decode
+from stagepost.messages import Message, decode
 
 A = TypeVar("A", bound=Aggregate)
 T = TypeVar("T")
@@ -49,37 +49,43 @@ class Decisions:
         """Requests that have to be decided again once this batch is stored."""
 
     async def decide(self, items: Sequence[Item]) -> list[Item]:
-        """Decide about each; return those with something to commit, in the order of deciding.
+        """Decide about each in its turn; return those with something to commit.
 
-        What lacks an aggregate waits, with all behind it of its key, until one round trip has
-        fetched what is missing for all of them. So each key keeps its order; and as others went
-        ahead, each commit must follow those whose aggregates it saw changed.
+        Where one lacks an aggregate, all behind it wait too, and one round trip fetches what any
+        of them lacks. None goes ahead: what is read again after a set-back, by a service that has
+        nothing in memory then, is decided as it was the first time, also where keys have something
+        in common, such as the last units of a stock.
         """
         decided: list[Item] = []
-        waiting = items
         self._parking.clear()
         self._unstored.clear()
         self.put_off.clear()
         self.cache.trim()
-        while waiting:
-            missing: set[UUID] = set()
-            blocked: set[str] = set()
-            later: list[Item] = []
-            for item in waiting:
-                try:
-                    if item.cause.key not in blocked:
-                        self._decide(item)
-                        if item.decided is not None:
-                            decided.append(item)
-                        continue
-                except NotLoaded as need:
-                    missing |= need.streams
-                    blocked.add(item.cause.key)
-                later.append(item)
-            if missing:
-                await self._load(missing)
-            waiting = later
+        turn = 0
+        while turn < len(items):
+            try:
+                self._decide(items[turn])
+            except NotLoaded as need:
+                await self._load(need.streams | self._lacking(items[turn + 1 :]))
+                continue
+            if items[turn].decided is not None:
+                decided.append(items[turn])
+            turn += 1
         return decided
+
+    def _lacking(self, items: Iterable[Item]) -> frozenset[UUID]:
+        """Return what is not in memory of what these will ask for, as far as it can be seen now."""
+        with held():
+            return frozenset().union(*map(self._lacks, items))
+
+    def _lacks(self, item: Item) -> frozenset[UUID]:
+        try:
+            self._decider.decide(item.cause, _message_of(item), Loaded(self.cache))
+        except NotLoaded as need:
+            return need.streams
+        except Exception:  # noqa: BLE001  # whatever it is, it will be met in its turn
+            return frozenset()
+        return frozenset()
 
     def _decide(self, item: Item) -> None:
         cause = item.cause
@@ -89,9 +95,7 @@ class Decisions:
             return
         load = Loaded(self.cache)
         try:
-            if item.message is None:
-                item.message = decode(cause.type, cause.version, cause.body)
-            decided = self._decider.decide(cause, item.message, load)
+            decided = self._decider.decide(cause, _message_of(item), load)
         except NotLoaded:
             raise
         except Exception as error:  # noqa: BLE001  # any fault parks its message, or fails its request
@@ -139,6 +143,12 @@ class Decisions:
     async def _load(self, streams: Iterable[UUID]) -> None:
         names = list(streams)
         self.cache.add(await patiently(lambda: rebuild(self._store, names)))
+
+
+def _message_of(item: Item) -> Message:
+    if item.message is None:
+        item.message = decode(item.cause.type, item.cause.version, item.cause.body)
+    return item.message
 
 
 async def rebuild(store: Store, names: Collection[UUID]) -> dict[UUID, Loadable]:

@@ -319,7 +319,7 @@ class Desk:
         """Append one by one, up to the first that the store refuses: it is parked, or fails.
 
         All behind it are decided again, before anything else: a cursor never moves past a message
-        that was put back. Hence in the order of reading, whatever the order of deciding was.
+        that was put back.
         """
         for number, item in enumerate(items):
             try:

@@ -16,6 +16,7 @@ from stagepost.engine.database import Pool, Queries, open_pool, read_statements
 from stagepost.engine.discovery import find
 from stagepost.engine.flow import Flow
 from stagepost.engine.flow_kept import check_flow
+from stagepost.engine.follow import end
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.migrations import check_schema
 from stagepost.engine.network import Network
@@ -77,9 +78,9 @@ async def run_service(name: str, flow: Flow, settings: Settings) -> None:
         await server.drain()
         server.end()
         await asyncio.wait({serving})
-        working.cancel()
+        await end([working])
         with contextlib.suppress(asyncio.CancelledError):
-            await working
+            working.result()
 
 
 def _settle_memory() -> None:

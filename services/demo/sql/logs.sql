@@ -1,8 +1,9 @@
 -- What everything else is made of, and what the demonstration asks while it runs: SQL over the
 -- database `audit`, where each service's tables stand in a schema of its name. `logs` is put before
--- each statement, here, in promises.sql and in around.sql, which go on from there. $1 holds what only the code
--- knows: who reads which messages and fetches which answers, which answers settle a command, in whose
--- name payment and stock are asked for, which orders were accepted.
+-- each statement, here, in promises.sql and in around.sql, which go on from there. What stands in braces is
+-- read of each service (each.sql). $1 holds what only the code knows: who reads which messages and fetches
+-- which answers, which answers settle a command, in whose name payment and stock are asked for, which
+-- orders were accepted.
 
 -- name: logs
 -- Everything that was sent and heard, of all services; the rest is folded from it.
@@ -12,117 +13,15 @@ answers AS (
   SELECT * FROM jsonb_to_recordset($1::jsonb -> 'answers') AS a (command text, answer text)),
 accepted AS (
   SELECT jsonb_array_elements_text($1::jsonb -> 'accepted') AS order_id),
-sent AS MATERIALIZED (
-  SELECT 'ordering' AS service, position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM ordering.outbox
-  UNION ALL
-  SELECT 'payments', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM payments.outbox
-  UNION ALL
-  SELECT 'inventory', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM inventory.outbox
-  UNION ALL
-  SELECT 'shipping', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM shipping.outbox
-  UNION ALL
-  SELECT 'fulfillment', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM fulfillment.outbox
-  UNION ALL
-  SELECT 'customers', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM customers.outbox
-  UNION ALL
-  SELECT 'loyalty', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM loyalty.outbox
-  UNION ALL
-  SELECT 'notifications', position, message_id, channel, kind, type, key, recipient, causation_id, recorded_at
-    FROM notifications.outbox),
-heard AS MATERIALIZED (
-  SELECT 'ordering' AS service, position, message_id, source, incarnation, source_position, kind, type, key,
-         outcome, causation_id
-    FROM ordering.inbox
-  UNION ALL
-  SELECT 'payments', position, message_id, source, incarnation, source_position, kind, type, key,
-         outcome, causation_id
-    FROM payments.inbox
-  UNION ALL
-  SELECT 'inventory', position, message_id, source, incarnation, source_position, kind, type, key,
-         outcome, causation_id
-    FROM inventory.inbox
-  UNION ALL
-  SELECT 'shipping', position, message_id, source, incarnation, source_position, kind, type, key,
-         outcome, causation_id
-    FROM shipping.inbox
-  UNION ALL
-  SELECT 'fulfillment', position, message_id, source, incarnation, source_position, kind, type, key,
-         outcome, causation_id
-    FROM fulfillment.inbox
-  UNION ALL
-  SELECT 'customers', position, message_id, source, incarnation, source_position, kind, type, key,
-         outcome, causation_id
-    FROM customers.inbox
-  UNION ALL
-  SELECT 'loyalty', position, message_id, source, incarnation, source_position, kind, type, key,
-         outcome, causation_id
-    FROM loyalty.inbox
-  UNION ALL
-  SELECT 'notifications', position, message_id, source, incarnation, source_position, kind, type, key,
-         outcome, causation_id
-    FROM notifications.inbox),
-events AS MATERIALIZED (
-  SELECT 'ordering' AS service, notification_id, originator_id, originator_version, topic, causation_id
-    FROM ordering.stored_events
-  UNION ALL
-  SELECT 'payments', notification_id, originator_id, originator_version, topic, causation_id
-    FROM payments.stored_events
-  UNION ALL
-  SELECT 'inventory', notification_id, originator_id, originator_version, topic, causation_id
-    FROM inventory.stored_events
-  UNION ALL
-  SELECT 'shipping', notification_id, originator_id, originator_version, topic, causation_id
-    FROM shipping.stored_events
-  UNION ALL
-  SELECT 'fulfillment', notification_id, originator_id, originator_version, topic, causation_id
-    FROM fulfillment.stored_events
-  UNION ALL
-  SELECT 'customers', notification_id, originator_id, originator_version, topic, causation_id
-    FROM customers.stored_events
-  UNION ALL
-  SELECT 'loyalty', notification_id, originator_id, originator_version, topic, causation_id
-    FROM loyalty.stored_events
-  UNION ALL
-  SELECT 'notifications', notification_id, originator_id, originator_version, topic, causation_id
-    FROM notifications.stored_events),
-calls AS (
-  SELECT 'payments' AS service, position FROM payments.calls
-  UNION ALL
-  SELECT 'shipping', position FROM shipping.calls
-  UNION ALL
-  SELECT 'fulfillment', position FROM fulfillment.calls
-  UNION ALL
-  SELECT 'customers', position FROM customers.calls
-  UNION ALL
-  SELECT 'notifications', position FROM notifications.calls),
+sent AS MATERIALIZED ({sent}),
+heard AS MATERIALIZED ({heard}),
+events AS MATERIALIZED ({events}),
+calls AS ({calls}),
 unowned AS (  -- nobody gives these orders up: where nobody orchestrates, nobody owns their deadline
   SELECT s.key AS order_id, c.due_at FROM payments.calls c JOIN payments.outbox s USING (position)
    WHERE $1::jsonb ->> 'asks' = 'ordering' AND c.attempt >= 4),
 read_to AS (
-  SELECT reader, source, max(position) AS position FROM (
-    SELECT 'ordering' AS reader, source, position FROM ordering.cursors WHERE reader = 'consumer'
-    UNION ALL
-    SELECT 'payments', source, position FROM payments.cursors WHERE reader = 'consumer'
-    UNION ALL
-    SELECT 'inventory', source, position FROM inventory.cursors WHERE reader = 'consumer'
-    UNION ALL
-    SELECT 'shipping', source, position FROM shipping.cursors WHERE reader = 'consumer'
-    UNION ALL
-    SELECT 'fulfillment', source, position FROM fulfillment.cursors WHERE reader = 'consumer'
-    UNION ALL
-    SELECT 'customers', source, position FROM customers.cursors WHERE reader = 'consumer'
-    UNION ALL
-    SELECT 'loyalty', source, position FROM loyalty.cursors WHERE reader = 'consumer'
-    UNION ALL
-    SELECT 'notifications', source, position FROM notifications.cursors WHERE reader = 'consumer') AS c
-  GROUP BY reader, source),
+  SELECT reader, source, max(position) AS position FROM ({read_to}) AS c GROUP BY reader, source),
 placed AS MATERIALIZED (
   SELECT key AS order_id, convert_from(body, 'UTF8')::jsonb AS body, recorded_at
     FROM ordering.outbox WHERE type = 'ordering.OrderPlaced'),
@@ -177,10 +76,7 @@ SELECT coalesce(sum(gone), 0)::bigint AS units_gone FROM moves
 SELECT count(*) FILTER (WHERE status = 'placed') AS placed,
        count(*) FILTER (WHERE status = 'confirmed') AS confirmed,
        count(*) FILTER (WHERE status = 'rejected') AS rejected,
-       (SELECT count(*) FROM ordering.inbox) + (SELECT count(*) FROM payments.inbox)
-       + (SELECT count(*) FROM inventory.inbox) + (SELECT count(*) FROM shipping.inbox)
-       + (SELECT count(*) FROM fulfillment.inbox) + (SELECT count(*) FROM customers.inbox)
-       + (SELECT count(*) FROM loyalty.inbox) + (SELECT count(*) FROM notifications.inbox) AS messages
+       (SELECT sum(messages) FROM ({handled}) AS h)::bigint AS messages
   FROM ordering.orders
 
 -- name: ended
@@ -198,22 +94,4 @@ SELECT (SELECT count(*) FROM sent s JOIN links l ON l.source = s.service AND l.t
          WHERE h.message_id IS NULL) AS messages,
        (SELECT count(*) FROM calls) - (SELECT count(*) FROM unowned) AS calls,
        (SELECT count(*) FROM fulfillment.processes WHERE ended_at IS NULL) AS processes,
-       (SELECT count(*) FROM (
-          SELECT (SELECT max(notification_id) FROM ordering.stored_events) AS last,
-                 (SELECT min(position) FROM ordering.cursors WHERE reader LIKE 'view:%') AS folded
-          UNION ALL
-          SELECT (SELECT max(notification_id) FROM payments.stored_events),
-                 (SELECT min(position) FROM payments.cursors WHERE reader LIKE 'view:%')
-          UNION ALL
-          SELECT (SELECT max(notification_id) FROM inventory.stored_events),
-                 (SELECT min(position) FROM inventory.cursors WHERE reader LIKE 'view:%')
-          UNION ALL
-          SELECT (SELECT max(notification_id) FROM shipping.stored_events),
-                 (SELECT min(position) FROM shipping.cursors WHERE reader LIKE 'view:%')
-          UNION ALL
-          SELECT (SELECT max(notification_id) FROM fulfillment.stored_events),
-                 (SELECT min(position) FROM fulfillment.cursors WHERE reader LIKE 'view:%')
-          UNION ALL
-          SELECT (SELECT max(notification_id) FROM notifications.stored_events),
-                 (SELECT min(position) FROM notifications.cursors WHERE reader LIKE 'view:%')) AS v
-         WHERE last > coalesce(folded, 0)) AS views
+       (SELECT count(*) FROM ({views}) AS v WHERE last > coalesce(folded, 0)) AS views

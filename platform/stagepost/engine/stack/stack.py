@@ -19,6 +19,7 @@ import aiohttp
 
 from stagepost.engine.discovery import find_services, find_worlds
 from stagepost.engine.flow import Flow
+from stagepost.engine.follow import end
 from stagepost.engine.links import routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.stack.databases import Databases
@@ -314,10 +315,7 @@ class Stack:
         write_secret(self._state, json.dumps(state_of(self), indent=2))
 
     async def _stop_watching(self) -> None:
-        ending = {task for task in (self._watch, self._provisioning) if task is not None}
-        for task in ending:
-            task.cancel()
-        await asyncio.wait(ending)
+        await end(task for task in (self._watch, self._provisioning) if task is not None)
 
 
 def _transports(flow: Flow) -> set[str]:

@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
+from stagepost.engine.follow import end
 from stagepost.engine.transports import Received, sent_at
 from stagepost.engine.transports.nats_api import ask, stored_message, stream_id_of
 from stagepost.engine.transports.nats_envelope import read_envelope
@@ -142,7 +143,7 @@ class _Pull:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
+            await end([self._task])  # one that went on would take what the next reader waits for
         try:
             await self._subscription.unsubscribe()
         except NatsError:
