@@ -98,15 +98,14 @@ class Copy:
         told = await self.told("-m", "stagepost", "links", "--json", "--style", style)
         return [Row(*row.values()) for row in json.loads(told)]
 
-    async def journeys(self, style: str, *more: str) -> Journeys:
-        """Run the journeys of a style in the copy; `more` is for pytest.
+    async def journeys(self, style: str, file: str = "tests/journeys/test_styles.py") -> Journeys:
+        """Run the journeys of a style in the copy.
 
         Raises:
             CopyFailed: they did not run.
         """
         report = self.folder / f"{style}.xml"
-        journeys = ("tests/journeys/test_styles.py", "-k", style, f"--junitxml={report}")
-        ran = await self.run("-m", "pytest", "-q", *journeys, *more)
+        ran = await self.run("-m", "pytest", "-q", file, "-k", style, f"--junitxml={report}")
         if ran.status not in {0, 1}:
             raise CopyFailed(f"the journeys of {style} did not run:\n{ran.out}")
         return judged(report)

@@ -18,8 +18,6 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from random import Random
 
-import psutil
-
 from services.ordering.app import service as ordering
 from stagepost.engine.links import Links, relay_name
 from stagepost.engine.stack.databases import Databases
@@ -58,7 +56,7 @@ DRAINED = 30.0
 
 
 class VictimFailed(StagepostError):
-    """A process ended before it was killed, or did nothing, or had what it should not."""
+    """A process ended before it was killed, or did nothing."""
 
 
 async def run(say: Callable[[str], None]) -> Result:
@@ -141,8 +139,6 @@ def _kill(life: Life, after: float, context: ForkServerContext) -> Left:
         with suppress(EOFError):
             while not left.answered and notes.poll(LIFE):
                 left.read(notes)
-            if life.number == 0:  # later victims have the same parent, and to look takes long
-                _check_parent(victim.pid)
             time.sleep(after)
     finally:
         victim.kill()
@@ -153,18 +149,6 @@ def _kill(life: Life, after: float, context: ForkServerContext) -> Left:
         while True:
             left.read(notes)
     return left
-
-
-def _check_parent(victim: int | None) -> None:
-    """Make sure that what was forked has inherited nothing that lives: no thread, no connection.
-
-    Raises:
-        VictimFailed
-    """
-    parent = psutil.Process(victim).parent()
-    threads, connections = parent.num_threads(), parent.net_connections("inet")
-    if threads > 1 or connections:
-        raise VictimFailed(f"the parent has {threads} threads and {len(connections)} connections")
 
 
 async def _drain(place: Place) -> None:

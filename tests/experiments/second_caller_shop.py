@@ -66,7 +66,7 @@ class Returns:
             over = placing.done() and await self._have_ended(orders)
             fresh = [order for order in await self._confirmed() if order[0] not in self.begun]
             await asyncio.gather(*(self._begin(*order) for order in fresh))
-            await self._look()
+            await self.look()
             await asyncio.sleep(LOOK)
 
     async def _begin(self, order_id: str, customer_id: str) -> None:
@@ -83,7 +83,8 @@ class Returns:
         async with self.shop.session.post(url, json=body) as answer:
             return answer.status
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """See which of them have ended."""
         for order_id in self.begun - self.ended.keys():
             found = await self._get("returns", f"/returns/{order_id}")
             if found["state"] in (ACCEPTED, REFUSED):
@@ -103,36 +104,52 @@ class Returns:
             return await answer.json()
 
 
+class NoEnd(StagepostError):
+    """Orders or returns did not end."""
+
+    def __init__(self, returns: Returns) -> None:
+        ended, begun = len(returns.ended), len(returns.begun)
+        super().__init__(f"no end after {PATIENCE:.0f} s: {ended} of {begun} returns have ended")
+
+
 async def kill_payments(
     stack: Stack, returns: Returns, sending_back: asyncio.Task[None]
 ) -> list[int]:
-    """Kill payments again and again; return how many returns were under way each time."""
+    """Kill payments again and again; return how many returns had not ended when it was dead."""
     under_way: list[int] = []
     for goal in range(BETWEEN, (KILLS + 1) * BETWEEN, BETWEEN):
         while len(returns.begun) < goal:
             if sending_back.done():
                 return under_way
             await asyncio.sleep(LOOK / 10)
-        pid = stack.pid("payments")
+        pid, begun = stack.pid("payments"), set(returns.begun)
         stack.kill("payments")
-        under_way.append(len(returns.begun) - len(returns.ended))
+        await returns.look()
+        under_way.append(len(begun - returns.ended.keys()))
         while stack.pid("payments") == pid:
             await asyncio.sleep(LOOK)
     return under_way
 
 
 async def keep(stack: Stack, shop: Shop, flow: Flow) -> Seen:
-    """Keep the shop open until every order and every return has ended; return what was seen."""
+    """Keep the shop open until every order and every return has ended; return what was seen.
+
+    Raises:
+        NoEnd: they did not.
+    """
     book = generate(ORDERS, SEED).with_enough_stock()
     connection = await connect(stack.audit_dsn)
     returns, accepted, room = Returns(shop), dict[str, float](), asyncio.Semaphore(MAX_OPEN)
     watch = Watch(Audit(connection, flow), lambda _: None, room)
     await prepare(shop, book)
-    async with asyncio.timeout(PATIENCE), tasks() as together:
-        placing = together.create_task(place_together(shop, book.orders, accepted, room))
-        sending_back = together.create_task(returns.send_all_back(placing, ORDERS))
-        killing = together.create_task(kill_payments(stack, returns, sending_back))
-        await watch.until_ended(ORDERS)
+    try:
+        async with asyncio.timeout(PATIENCE), tasks() as together:
+            placing = together.create_task(place_together(shop, book.orders, accepted, room))
+            sending_back = together.create_task(returns.send_all_back(placing, ORDERS))
+            killing = together.create_task(kill_payments(stack, returns, sending_back))
+            await watch.until_ended(ORDERS)
+    except TimeoutError:
+        raise NoEnd(returns) from None
     await watch.until_settled()
     audit = Audit(connection, flow, accepted)
     found = await check(audit, flow.services, stack, shop)

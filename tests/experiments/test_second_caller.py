@@ -52,6 +52,7 @@ def test_it_came_out_as_claimed_where_all_agree_and_every_promise_holds() -> Non
         ),
         {"broken": {"5 money agrees to the cent": "by one"}},
         {"killed": []},
+        {"killed": [2, 0]},
     ],
 )
 def test_it_did_not_where_anything_is_otherwise(wrong: dict[str, object]) -> None:

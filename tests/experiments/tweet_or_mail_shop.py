@@ -111,7 +111,7 @@ class Shop:
             )
             for service in self.customer.stack.services
             for key in keys
-            for line in (await self._see(service, f"/journal?order_id={key}&limit=1000"))["items"]
+            for line in (await self._see(service, f"/journal?order_id={key}&limit=500"))["items"]
         ]
         return sorted(found, key=lambda entry: entry.at)
 
