@@ -7,6 +7,7 @@ from typing import Any
 
 import nats
 import pytest
+from nats.aio.subscription import Subscription
 
 from stagepost.engine.transports import StreamId, nats_reader
 from stagepost.engine.transports.nats import NatsTransport
@@ -95,6 +96,13 @@ async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
         await connection.close()
 
 
+async def until_nobody_asks() -> None:
+    """Wait until no subscription asks for messages any more."""
+    async with asyncio.timeout(2):
+        while any("_ask_on" in repr(task.get_coro()) for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.01)
+
+
 async def test_a_subscription_that_is_closed_takes_nothing_from_the_next(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,10 +110,10 @@ async def test_a_subscription_that_is_closed_takes_nothing_from_the_next(
 
     async def ask_and_forget(client: Any, call: str, body: object = None) -> dict[str, Any]:
         answer = await ask(client, call, body)
-        if call.startswith("CONSUMER.INFO") and not looking.is_set():
+        if call.startswith("CONSUMER.INFO"):
             looking.set()
             try:
-                await asyncio.sleep(10)
+                await asyncio.sleep(1)
             except asyncio.CancelledError:  # as `wait_for` does whose answer is there already
                 return answer
         return answer
@@ -120,5 +128,55 @@ async def test_a_subscription_that_is_closed_takes_nothing_from_the_next(
 
     await subscription.close()
 
-    assert [task for task in asyncio.all_tasks() if "_ask_on" in repr(task.get_coro())] == []
+    await until_nobody_asks()
+    await reader.close()
+
+
+async def test_a_subscription_that_is_given_up_half_open_takes_nothing_from_the_next(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = asyncio.Event()
+
+    async def ask_one(client: Any, call: str, body: object = None) -> dict[str, Any]:
+        if call.startswith(f"CONSUMER.RESET.{SOURCE}"):
+            second.set()
+            await asyncio.sleep(10)
+        return await ask(client, call, body)
+
+    monkeypatch.setattr(nats_reader, "ask", ask_one)
+    await nats_server.provision()
+    reader = NatsTransport(nats_server.url(READER), READER)
+    types = {"inventory": ["inventory.StockReserved"], SOURCE: [message(1).type]}
+    opening = asyncio.create_task(reader.subscribe(READER, types, [], lambda: None))
+    async with asyncio.timeout(10):
+        await second.wait()
+
+    opening.cancel()  # as where the lease is lost
+
+    await asyncio.wait([opening])
+    await until_nobody_asks()
+    await reader.close()
+
+
+async def test_a_subscription_whose_closing_is_cut_short_takes_nothing_from_the_next(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await nats_server.provision()
+    reader = NatsTransport(nats_server.url(READER), READER)
+    types = {"inventory": ["inventory.StockReserved"], SOURCE: [message(1).type]}
+    subscription = await reader.subscribe(READER, types, [], lambda: None)
+    unsubscribing = asyncio.Event()
+
+    async def hang(self: Subscription) -> None:
+        unsubscribing.set()
+        await asyncio.sleep(10)
+
+    monkeypatch.setattr(Subscription, "unsubscribe", hang)
+    closing = asyncio.create_task(subscription.close())
+    await unsubscribing.wait()
+
+    closing.cancel()
+
+    await asyncio.wait([closing])
+    await until_nobody_asks()
     await reader.close()

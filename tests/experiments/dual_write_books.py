@@ -143,9 +143,9 @@ SHOWS = (
 )
 SHOWS_NOT = (
     "What it does not show: how often it happens, for every kill met a process that had"
-    f" {CLIENTS} orders under way; nor what a broker or a database does that dies itself, or a"
-    " machine (make drill kills those). Doubles are counted on the stream: a relay may publish a"
-    " message again, and readers must know it, as ours do by their cursor and inbox."
+    f" {CLIENTS} orders under way; nor what a broker or a database does that dies itself (make"
+    " drill kills those). Doubles are counted on the stream: a relay may publish a message again,"
+    " and readers must know it, as ours do by their cursor and inbox."
 )
 
 

@@ -59,7 +59,7 @@ class NatsTransport:
         try:
             for source in sources:
                 await subscription.open(source, latest.get(source))
-        except TransportUnavailable:
+        except BaseException:  # also where we are cancelled: what was opened would go on
             await subscription.close()
             raise
         return subscription

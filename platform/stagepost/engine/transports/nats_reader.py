@@ -6,14 +6,15 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
-from stagepost.engine.follow import end
 from stagepost.engine.transports import Received, sent_at
 from stagepost.engine.transports.nats_api import ask, stored_message, stream_id_of
 from stagepost.engine.transports.nats_envelope import read_envelope
@@ -98,8 +99,11 @@ class NatsSubscription:
         return self._is_behind()
 
     async def close(self) -> None:
+        """Ask for nothing more, at once and whatever happens while we wait, and unsubscribe."""
         for pull in self._pulls:
-            await pull.stop()
+            pull.stop()
+        for pull in self._pulls:
+            await pull.unsubscribe()
 
 
 class _Pull:
@@ -127,6 +131,8 @@ class _Pull:
         self._taken = 0
         self._sequence = 0
         self._gap = False
+        self._is_stopped = False
+        self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
 
@@ -141,13 +147,20 @@ class _Pull:
         )
         self._task = asyncio.create_task(self._ask_on(inbox))
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
+        """Ask for nothing more: it would be taken from the next reader.
+
+        To cancel is not enough: on Python 3.11, `wait_for` forgets it where its answer is there.
+        """
+        self._is_stopped = True
+        self._room.set()
         if self._task is not None:
-            await end([self._task])  # one that went on would take what the next reader waits for
-        try:
-            await self._subscription.unsubscribe()
-        except NatsError:
-            return  # the connection is gone, and the subscription with it
+            self._task.cancel()
+
+    async def unsubscribe(self) -> None:
+        if self._subscription is not None:
+            with suppress(NatsError):  # the connection is gone, and the subscription with it
+                await self._subscription.unsubscribe()
 
     @property
     def head(self) -> Received | None:
@@ -181,11 +194,8 @@ class _Pull:
         sequence = int(message.reply.split(".")[-3])
         if sequence != self._sequence + 1:
             # Nothing behind the gap may be taken: the cursor would move past what is missing.
-            log.warning(
-                "delivery skipped", source=self._source, expected=self._sequence + 1, got=sequence
-            )
             self._gap = True
-            self._lost.set()
+            self._lose("delivery skipped", expected=self._sequence + 1, got=sequence)
             return
         self._sequence = sequence
         self._asked = max(0, self._asked - 1)
@@ -194,7 +204,7 @@ class _Pull:
 
     async def _ask_on(self, inbox: str) -> None:
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._source}.{self._reader}"
-        while True:
+        while not self._is_stopped:
             self._room.clear()
             room = PREFETCH - self._asked - len(self._arrived)
             if room >= PREFETCH // 2:
@@ -206,7 +216,7 @@ class _Pull:
                     await self._room.wait()
             except TimeoutError:
                 self._asked = 0  # the broker has forgotten us: ask again
-            if self._asked == 0:
+            if self._asked == 0 and not self._is_stopped:
                 await self._look()
 
     async def _look(self) -> None:
@@ -215,11 +225,15 @@ class _Pull:
         try:
             info = await ask(self._client, f"CONSUMER.INFO.{self._source}.{self._reader}")
         except TransportUnavailable as error:
-            log.warning("consumer not seen", source=self._source, reason=str(error))
-            self._lost.set()
+            self._lose("consumer not seen", reason=str(error))
             return
         if info["delivered"]["consumer_seq"] > before and self._sequence == before:
-            log.warning("somebody else was given our messages", source=self._source)
+            self._lose("somebody else was given our messages")
+
+    def _lose(self, why: str, **more: object) -> None:
+        """Have the reading begin again, unless it has: what the next reader gets is its own."""
+        if not self._is_stopped:
+            log.warning(why, source=self._source, **more)
             self._lost.set()
 
 
