@@ -252,7 +252,7 @@ class Desk:
             self._lose(lease, decided)
         except Exception as error:  # noqa: BLE001  # one of them cannot be stored: find it
             log.warning("batch refused", reason=str(error), commits=len(decided))
-            await self._append_apart([item for item in fresh if item.decided is not None], lease)
+            await self._append_apart(decided, lease)
 
     def _is_old(self, item: Item) -> bool:
         """Tell whether a message lies at or before its cursor: it was handled before."""
