@@ -10,6 +10,7 @@ import uvloop
 from rich.console import Console
 
 from stagepost.engine.stack import interruptible
+from stagepost.engine.telemetry import configure_logging
 from stagepost.errors import BadSettings, StagepostError
 from tests.bench.cpu import two_cores
 from tests.bench.figures import FIGURES, LONG, Bench, Figures, compared
@@ -63,6 +64,7 @@ async def main() -> int:
         say(f"bench: {error}")
         return BAD_OPTIONS
     two_cores()
+    configure_logging("ERROR", service="bench")  # parts of a service run in this process
     try:
         if options.styles:
             return await _styles(options)

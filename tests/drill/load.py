@@ -34,8 +34,8 @@ IDLE = 0.5
 """Seconds for which a customer keeps an idle connection: less than a server that parts waits. In
 HTTP/1.1 nobody can tell a request from a farewell that crosses it."""
 
-BOOK = 2000
-"""Orders that are thought out for a window; it ends long before."""
+BOOK = 4000
+"""Orders that are thought out for a window: more than come while everybody is patient."""
 
 PLENTY, SCARCE = 100_000, 25
 """Units on the shelf of each SKU, and of those that run out."""

@@ -63,6 +63,11 @@ def test_what_nobody_reads_is_shown_without_a_reader() -> None:
     }
 
 
+def test_a_command_that_nobody_takes_is_shown_as_one() -> None:
+    alone = rows(Flow(only=frozenset({"customers"})))
+    assert ("customers", "", "command", "SendWelcomeLetter", "", "", "") in alone
+
+
 def test_rows_come_by_sender_and_reader() -> None:
     pairs = [(row.sender, row.reader) for row in rows(Flow())]
     assert pairs == sorted(pairs)

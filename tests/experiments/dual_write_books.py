@@ -53,11 +53,6 @@ class Books:
         return {order for order, count in messages.items() if count > 1}
 
     @property
-    def repeated(self) -> int:
-        """Messages that stand on the stream once more under the same id."""
-        return len(self.told) - len({name for name, _ in self.told})
-
-    @property
     def missing(self) -> set[str]:
         """Orders that were said to be accepted, and that there are not."""
         return set(self.accepted - self.stored)
@@ -70,7 +65,7 @@ class Books:
     @property
     def is_clean(self) -> bool:
         """Whether each order was told once, nothing else was, and what was accepted is stored."""
-        return not (self.lost or self.ghosts or self.told_twice or self.repeated or self.missing)
+        return not (self.lost or self.ghosts or self.told_twice or self.missing)
 
     @property
     def _announced(self) -> frozenset[str]:
@@ -125,14 +120,12 @@ COLUMNS = (
     "accepted",
     "ghosts",
     "twice",
-    "same id",
 )
 
 LEGEND = (
     "lost: orders that are stored and that nobody was told of; accepted: how many of these a client"
     " was told are accepted. ghosts: orders that others were told of and that there are not. twice:"
-    " orders told of in two messages that nothing shows to be the same; same id: messages that are"
-    " on the stream twice, which a reader knows by their id."
+    " orders told of in two messages that nothing shows to be the same."
 )
 SHOWS = (
     "What it shows: between two writes there is a moment, whichever comes first, and a process that"
@@ -144,8 +137,8 @@ SHOWS = (
 SHOWS_NOT = (
     "What it does not show: how often it happens, for every kill met a process that had"
     f" {CLIENTS} orders under way; nor what a broker or a database does that dies itself (make"
-    " drill kills those). Doubles are counted on the stream: a relay may publish a message again,"
-    " and readers must know it, as ours do by their cursor and inbox."
+    " drill kills those). A relay may publish a message again, under the same id; that is not"
+    " counted, for readers know it, as ours do by their cursor and inbox."
 )
 
 
@@ -180,5 +173,4 @@ def _row(way: Way, books: Books) -> tuple[object, ...]:
         len(books.lost & books.accepted),
         len(books.ghosts),
         len(books.told_twice),
-        books.repeated,
     )

@@ -46,9 +46,14 @@ class Result:
 def show(result: Result, console: Console) -> None:
     """Print a result for a person."""
     for table in result.tables:
-        drawn = Drawn(*table.columns, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for row in table.rows:
-            drawn.add_row(*(escape(_in_words(cell)) for cell in row))
+        drawn = Drawn(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        rows = [[_in_words(cell) for cell in row] for row in table.rows]
+        for head, *cells in zip(table.columns, *rows, strict=True):
+            # Heads and sentences are broken into lines, words and figures are not.
+            longest = max(len(word) for cell in cells for word in cell.split(" "))
+            drawn.add_column(escape(head), min_width=longest)
+        for row in rows:
+            drawn.add_row(*map(escape, row))
         console.print(f"{escape(table.title)}\n", highlight=False)
         console.print(drawn, "")
     for line in result.says:

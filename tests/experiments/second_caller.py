@@ -25,7 +25,8 @@ DECLINED, LATE = "declined by the bank", "timed out waiting for the fee"
 
 TRIED = (
     "Each return was asked for twice at once. A fee without an answer in time is asked for again "
-    "under its reference, and in the end called off."
+    "under its reference, and in the end called off. Most charges: how often a card was charged "
+    "for one payment; overheard: answers to others that the caller heard as well."
 )
 NOT_SHOWN = (
     "What this does not show: that either is much work. What differs is who must change, and what "
@@ -150,8 +151,8 @@ def _money(seen: Mapping[str, Seen]) -> Table:
         for money in each.money
     ]
     heads = (
-        *("", "caller", "payments", "asked again", "charges of one"),
-        *("provider has", "payments says", "caller counts on", "heard of others", "agree"),
+        *("", "caller", "payments", "asked again", "most charges"),
+        *("provider has", "payments says", "caller says", "overheard", "agree"),
     )
     return Table("The money of each caller, in the end", heads, rows)
 

@@ -16,7 +16,7 @@ from tests.experiments.tweet_or_mail_shop import DEADLINE, Alarms, Entry
 WELL = Alarms({"customers": "ok", "ordering": "ok"}, {"customers timers_pending": 0.0}, {})
 WAITING = WELL._replace(gauges={"customers timers_pending": 1.0})
 SAME = Registry(Said(frozenset(), 0, frozenset()), Said(frozenset(), 0, frozenset()))
-ALONE = Row("customers", "", "event", "SendWelcomeLetter", "", "", "")
+ALONE = Row("customers", "", "command", "SendWelcomeLetter", "", "", "")
 FOUND = Found(NO_RECIPIENT, "notifications.SendWelcomeLetter")
 REFUSED = replace(SAME, without=Said(frozenset({ALONE}), 1, frozenset({FOUND})))
 

@@ -52,10 +52,10 @@ def rows(flow: Flow) -> list[Row]:
     links = flow.links.between(services)
     read = {(link.sender, link.message) for link in links}
     unread = [
-        Row(service.name, "", "event", message.__name__, "", "", "")
-        for service in services.values()
+        Row(name, "", Link(name, "", message, "").kind, message.__name__, "", "", "")
+        for name, service in services.items()
         for message in service.sends
-        if (service.name, message) not in read
+        if (name, message) not in read
     ]
     return sorted([*map(_row, links), *unread], key=lambda row: (row.sender, row.reader))
 
