@@ -33,7 +33,7 @@ StagepostError
         FeedRefused             a source cannot tell what comes after our cursor
     CallFailed                  the world outside, or a recipient, did not answer: it is tried again
     GivenUp                     a command will never be answered: it was discarded as a dead letter
-    BadExport               an export is damaged, or does not belong here; nothing is left of it
+    BadExport               an export is damaged, or does not belong here, or cannot be written
     BadSettings
     Busy                        somebody else is at it already
     NotInstalled                what was chosen needs a package that is not installed here
@@ -235,7 +235,7 @@ class GivenUp(StagepostError):
 
 
 class BadExport(StagepostError):
-    """An export is damaged, or does not belong here. Nothing is left of it."""
+    """An export is damaged, does not belong here, or cannot be written. Nothing is left of it."""
 
 
 class BadSettings(StagepostError):

@@ -48,6 +48,11 @@ T = TypeVar("T")
 INTERRUPTED, NOBODY_READS = 130, 141
 """What a shell says of a command that was ended by Ctrl-C, or whose reader has gone."""
 
+
+class NobodyReads(Exception):
+    """Whoever read what we write has gone."""
+
+
 out = Console()
 err = Console(stderr=True)
 
@@ -80,7 +85,7 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
 
     try:
         done = uvloop.run(interruptible(whole()))
-    except BrokenPipeError:
+    except (BrokenPipeError, NobodyReads):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(NOBODY_READS)
     if done is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from stagepost.engine.cli_common import Left, err
+from stagepost.engine.cli_common import Left, NobodyReads, err, finish
+from stagepost.errors import BadExport, BadSettings
 
 
 def export(
@@ -27,16 +28,14 @@ def export(
     Args:
         service: its name, such as payments.
     """
-    import sys
-
     from stagepost.engine.replay.export import export as write
     from stagepost.engine.replay.opened import open_logs
 
     async def run() -> int:
         async with open_logs(data) as logs:
-            return await write(await logs.of(service), sys.stdout.buffer.write)
+            return await write(await logs.of(service), _put)
 
-    _tell(f"exported {asyncio.run(run()):,} rows of {service}")
+    _tell(f"exported {finish(run()):,} rows of {service}")
 
 
 def import_(
@@ -53,14 +52,24 @@ def import_(
     Args:
         service: its name, such as payments.
     """
-    import sys
-
     from stagepost.engine.operate import service_with_store
     from stagepost.engine.stack.bring_in import import_store
 
     found = service_with_store(service)
-    rows = asyncio.run(import_store(data.absolute(), found, sys.stdin.buffer))
+    if sys.stdin.isatty():
+        raise BadSettings(f"an export belongs on standard input: < {service}.jsonl")
+    rows = finish(import_store(data.absolute(), found, sys.stdin.buffer))
     _tell(f"imported {rows:,} rows of {service} into {data}")
+
+
+def _put(line: bytes) -> None:
+    """Write a line, in the middle of a transaction that would take an OSError for its own."""
+    try:
+        sys.stdout.buffer.write(line)
+    except BrokenPipeError as error:
+        raise NobodyReads from error
+    except OSError as error:
+        raise BadExport(f"the export cannot be written: {error}") from error
 
 
 def _tell(line: str) -> None:
