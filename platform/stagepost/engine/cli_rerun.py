@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from stagepost.engine.cli_common import Json, Left, finish, out, table, write
+from stagepost.engine.cli_common import Json, Left, finish, out, write
 
-KINDS = ("differs in", "heard", "recorded", "would be", "keys", "such as", "at position")
+if TYPE_CHECKING:
+    from stagepost.engine.replay.rerun import Kind
+
+DIFFERS = {
+    "state": "goes to another state",
+    "sends": "sends other messages",
+    "data": "keeps other data",
+    "bodies": "sends the same with other content",
+    "ignores": "ignores it",
+    "fails": "fails",
+}
 
 
 def replay(
@@ -49,12 +59,8 @@ def replay(
         f"{found.process}: {found.decisions:,} decisions about {found.keys:,} keys;"
         f" {found.differing:,} keys would go another way"
     )
-    if kinds:
-        rows = [
-            (k.kind, k.heard, k.recorded, k.would, k.keys, k.first[0].key, k.first[0].position)
-            for k in kinds
-        ]
-        out.print(table(KINDS, (map(str, row) for row in rows)))
+    for kind in kinds:
+        write(_text_of(kind))
     return int(bool(kinds))
 
 
@@ -93,4 +99,13 @@ def backfill(
     write(
         f"{reader} has what {source} told up to position {done.until.position:,}:"
         f" {done.handled:,} events were new to it, {done.known:,} it had heard"
+    )
+
+
+def _text_of(kind: Kind) -> str:
+    """Return two lines: what the other code does about a message, and what is recorded instead."""
+    first = kind.first[0]
+    return (
+        f"{kind.heard}: {DIFFERS[kind.kind]}; {kind.keys:,} keys, such as {first.key}"
+        f" at position {first.position:,}\n    recorded {kind.recorded}, would be {kind.would}"
     )
