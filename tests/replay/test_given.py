@@ -19,7 +19,7 @@ def test_a_time_has_a_zone() -> None:
     ("given", "said"),
     [
         ("2026-11-20T10:00", "has no zone: write 2026-11-20T10:00Z"),
-        ("2026-11-20", "has no zone"),
+        ("2026-11-20", "has no zone: write 2026-11-20T00:00Z"),
         ("yesterday", "is no time: write it as 2026-11-20T10:00Z"),
         ("2026-13-20T10:00Z", "is no time"),
         ("", "is no time"),

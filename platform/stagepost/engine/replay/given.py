@@ -46,5 +46,6 @@ def moment(text: str) -> datetime:
             f"{text!r} is no time: write it as 2026-11-20T10:00Z, or with another zone, as +01:00"
         ) from None
     if at.tzinfo is None:
-        raise BadSettings(f"{text!r} has no zone: write {text}Z for UTC, or a zone such as +01:00")
+        utc = f"{at:%Y-%m-%dT%H:%M}Z"
+        raise BadSettings(f"{text!r} has no zone: write {utc} for UTC, or a zone such as +01:00")
     return at
