@@ -1,15 +1,12 @@
-"""Folds: what events make of an aggregate, and of the rows of a view."""
+"""The fold of a stream: what events make of an aggregate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stagepost.aggregate import Aggregate
 from stagepost.engine.replay.log import Entry
-from stagepost.engine.views import fold
 from stagepost.errors import UnreadableStream
-from stagepost.view import Row, View
 
 
 def mutate(aggregate: Aggregate | None, entry: Entry) -> Aggregate:
@@ -28,15 +25,6 @@ def mutate(aggregate: Aggregate | None, entry: Entry) -> Aggregate:
     if not isinstance(mutated, Aggregate):
         raise UnreadableStream(f"position {entry.position} ({entry.topic}) makes no aggregate")
     return mutated
-
-
-def rows_of(view: View[Any], rows: Mapping[str, Row], page: Iterable[Entry]) -> dict[str, Row]:
-    """Return the rows of a view that a page changes, as it makes them: the view's own fold.
-
-    `rows` are those before it; keys that are not there begin anew.
-    """
-    recorded = (entry.recorded() for entry in page)
-    return fold(view, rows, ((view.key_of(one.event), one) for one in recorded))
 
 
 def values_of(aggregate: Aggregate) -> dict[str, Any]:
