@@ -18,7 +18,16 @@ from stagepost.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
 PLATFORM = [
     f"00{name}.sql"
-    for name in ("1_logs", "2_append", "3_waiting", "4_clock", "5_snapshots", "6_feed", "7_flow")
+    for name in (
+        "1_logs",
+        "2_append",
+        "3_waiting",
+        "4_clock",
+        "5_snapshots",
+        "6_feed",
+        "7_flow",
+        "8_rebuilds",
+    )
 ]
 _numbers = count(1)
 
@@ -80,7 +89,7 @@ async def test_a_later_release_applies_what_is_new(
 async def test_of_several_migrators_one_works_and_the_others_wait_for_it(
     owner: str, steps: Path, connection: Connection
 ) -> None:
-    await connection.execute("SELECT pg_advisory_lock($1)", migrations._LOCK)
+    await connection.execute("SELECT pg_advisory_lock($1)", migrations.LOCK)
     migrators = [asyncio.create_task(migrate(owner, [steps])) for _ in range(3)]
     waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     async with asyncio.timeout(10):
@@ -88,7 +97,7 @@ async def test_of_several_migrators_one_works_and_the_others_wait_for_it(
             await asyncio.sleep(0)
     assert await connection.fetchval("SELECT to_regclass('migrations')") is None
 
-    await connection.execute("SELECT pg_advisory_unlock($1)", migrations._LOCK)
+    await connection.execute("SELECT pg_advisory_unlock($1)", migrations.LOCK)
 
     assert sorted(map(len, await asyncio.gather(*migrators))) == [0, 0, len(PLATFORM) + 2]
 

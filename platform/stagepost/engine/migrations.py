@@ -71,7 +71,10 @@ async def check_schema(pool: Pool, folder: Path) -> None:
     files = numbered_files([folder])
     refuse_newer(applied, files)
     if missing := [name for name in files if name not in applied]:
-        raise SchemaTooOld(f"the database lacks {', '.join(missing)}: run `stagepost migrate`")
+        raise SchemaTooOld(
+            f"the database lacks {', '.join(missing)}: run `stagepost migrate`, or start the stack"
+            " once (`make up`), which does it"
+        )
 
 
 def refuse_newer(applied: set[str], files: dict[str, Path]) -> None:
