@@ -42,8 +42,9 @@ simulate: installed
 experiment: installed
 	@$(HERE) $(RUN) tests.experiments
 
+# Two at a time, for most tests wait for something; those of one file share what they have started.
 test: installed
-	@$(HERE) $(RUN) pytest
+	@$(HERE) $(RUN) pytest -n 2 --dist loadfile
 
 check: installed
 	@$(RUN) ruff check
