@@ -42,9 +42,8 @@ simulate: installed
 experiment: installed
 	@$(HERE) $(RUN) tests.experiments
 
-# Two at a time, for most tests wait for something; those of one file share what they have started.
 test: installed
-	@$(HERE) $(RUN) pytest -n 2 --dist loadfile
+	@$(HERE) $(RUN) pytest
 
 check: installed
 	@$(RUN) ruff check
