@@ -85,10 +85,10 @@ async def change_customer(
 
 @get("/customers/{customer_id:str}/onboarding", responses=problems(404))
 async def read_onboarding(customer_id: CustomerId, desk: SkipValidation[Desk]) -> OnboardingState:
-    """How far the welcome letter has come; there is nothing within moments of the registration."""
+    """How far the welcome letter has come; it begins moments after the registration."""
     instance = await desk.find(Instance, onboarding.stream(customer_id))
-    if instance is None:
-        raise NotFound(f"there is no onboarding of a customer {customer_id!r}")
+    if instance is None and await desk.find(Customer, Customer.stream(customer_id)) is None:
+        raise NotFound(f"there is no customer {customer_id!r}")
     state = onboarding.state_of(instance)
     tries = state.tries if isinstance(state, Underway) else None
     return OnboardingState(customer_id=customer_id, state=type(state).__name__, tries=tries)

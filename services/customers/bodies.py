@@ -59,5 +59,5 @@ class OnboardingState(BaseModel):
     customer_id: CustomerId
     state: str = Field(examples=["Onboarded"])
     tries: int | None = Field(
-        description="How often the letter was asked for; null once there is proof of it."
+        description="How often the letter was asked for; null before, and once there is proof."
     )

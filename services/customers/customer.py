@@ -19,7 +19,9 @@ PersonName = Annotated[
 ]
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_EMAIL = rf"^[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,64}}@{_LABEL}(\.{_LABEL})+$"
+# No question mark: a local part such as =?utf-8?q?=0A?= is read as an encoded word, and the letter
+# would name another address than its envelope, or could not be written at all.
+_EMAIL = rf"^[A-Za-z0-9!#$%&'*+/=^_`{{|}}~.-]{{1,64}}@{_LABEL}(\.{_LABEL})+$"
 
 Email = Annotated[
     str,

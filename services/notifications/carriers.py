@@ -11,7 +11,12 @@ from typing import NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
-from aiosmtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
+from aiosmtplib import (
+    SMTPException,
+    SMTPHeloError,
+    SMTPRecipientsRefused,
+    SMTPResponseException,
+)
 
 from services.notifications.mail import Proof
 from stagepost.errors import CallFailed
@@ -21,6 +26,8 @@ AT_ONCE = 8
 """Connections to the mail server at most: more than a few are taken for an attack."""
 FOR_GOOD = 500
 """From this code on a mail server's refusal is one that asking again will not change."""
+NOT_LET_IN = frozenset({530, 534, 535, 538})
+"""Codes (RFC 4954) of who has to log in, or in another way: they say nothing of a mail."""
 
 
 class Sealed(NamedTuple):
@@ -67,9 +74,9 @@ class MailServer:
             try:
                 said = await self._send(mail)
             except SMTPRecipientsRefused as error:
-                raise _refusal(error.recipients[0], mail.name) from None
+                raise refusal(error.recipients[0], mail.name) from None
             except SMTPResponseException as error:
-                raise _refusal(error, mail.name) from None
+                raise refusal(error, mail.name) from None
             except (SMTPException, OSError) as error:
                 # What these say may name the address.
                 what = type(error).__name__
@@ -100,10 +107,17 @@ async def _connect(client: aiosmtplib.SMTP) -> None:
     try:
         await client.connect()
     except SMTPResponseException as error:
-        raise CallFailed(f"the mail server does not let us in: it says {error.code}") from None
+        raise _closed_door(error) from None
 
 
-def _refusal(error: SMTPResponseException, name: str) -> Exception:
+def _closed_door(error: SMTPResponseException) -> Exception:
+    return CallFailed(f"the mail server does not let us in: it says {error.code}")
+
+
+def refusal(error: SMTPResponseException, name: str) -> Exception:
+    """Return what a mail server's refusal means for a mail."""
+    if isinstance(error, SMTPHeloError) or error.code in NOT_LET_IN:
+        return _closed_door(error)
     if error.code >= FOR_GOOD:
         return NotTakenError(f"{error.code} {error.message}")
     return CallFailed(f"the mail server does not take mail {name} now: it says {error.code}")

@@ -102,7 +102,13 @@ def written(mail: Mail, person: Person, sender: str, name: str) -> bytes:
 
 def impersonal(said: str, person: Person) -> str:
     """Return what a server said, in one line, without any address and the customer's name."""
-    line = " ".join(re.sub(r"\S+@\S+", "(address)", said).split())
-    for word in (person.name, person.email.partition("@")[0]):
+    line = re.sub(r"\S+@\S+", "(address)", _one_line(said))
+    name, local = _one_line(person.name), person.email.partition("@")[0]
+    parts = [word for word in name.split() if len(word) > 1]
+    for word in filter(None, (name, local, local.partition("+")[0], *parts)):
         line = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", "(customer)", line, flags=re.IGNORECASE)
-    return "".join(filter(str.isprintable, line))[:MOST] or "nothing"
+    return line[:MOST] or "nothing"
+
+
+def _one_line(text: str) -> str:
+    return "".join(filter(str.isprintable, " ".join(text.split())))

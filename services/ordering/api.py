@@ -15,7 +15,7 @@ from services.ordering.views import OrderRow
 from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
 from stagepost.engine.web import Limit, Page, Position, page_of, problems
-from stagepost.engine.web.etags import IfNoneMatch, is_among
+from stagepost.engine.web.etags import IfNoneMatch, etag_of, is_among
 from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
 from stagepost.engine.web.problems import AnyRequest
 from stagepost.errors import NotFound
@@ -65,7 +65,7 @@ async def read_order(
     order = await desk.find(Order, Order.stream(order_id))
     if order is None:
         raise NotFound(f"there is no order {order_id!r}")
-    etag = f'"{order.version}"'
+    etag = etag_of(order.version)
     if is_among(etag, if_none_match):
         return Response(None, status_code=304, headers={"ETag": etag})  # type: ignore[arg-type]
     return Response(OrderState.model_validate(order), headers={"ETag": etag})

@@ -128,7 +128,16 @@ def test_no_message_of_ours_has_a_name_or_an_address() -> None:
 
 @pytest.mark.parametrize(
     "email",
-    ["ada", "ada@", "@example.org", "ada@example", "a da@x.org", "ada@x.org\n", "a,b@x.org"],
+    [
+        "ada",
+        "ada@",
+        "@example.org",
+        "ada@example",
+        "a da@x.org",
+        "ada@x.org\n",
+        "a,b@x.org",
+        "=?utf-8?q?eve=40x.org=0A?=@x.org",
+    ],
 )
 def test_what_is_no_address_is_refused(email: str) -> None:
     with pytest.raises(ValidationError):

@@ -94,6 +94,8 @@ def test_other_imports_are_fine(folders: dict[str, Path], text: str) -> None:
         ('insert into "mail"."letters" VALUES (1)', "mail.letters"),
         ("SELECT * FROM mail.sent", "mail.sent"),
         ("DELETE FROM customers USING letters", "letters"),
+        ("/* all of them */ SELECT * FROM letters", "letters"),
+        ("(SELECT * FROM letters)", "letters"),
     ],
 )
 def test_sql_that_names_a_table_of_another_service_is_found(
@@ -120,6 +122,7 @@ def test_sql_that_names_a_table_of_another_service_is_found(
         "WITH letters AS (SELECT 1) SELECT * FROM letters",
         "SELECT letters FROM customers",
         "SELECT extract(epoch FROM now()) FROM outbox",
+        "SELECT * FROM customers WHERE id IS DISTINCT FROM letters",
     ],
 )
 def test_other_sql_is_fine(folders: dict[str, Path], text: str) -> None:
@@ -131,6 +134,8 @@ def test_other_sql_is_fine(folders: dict[str, Path], text: str) -> None:
     [
         ("DSN = 'postgresql://me@host:1/mail?x=1'", "connects to the database of mail"),
         ("DSN = 'host=here dbname=mail'", "connects to the database of mail"),
+        ("connect(host='here', database='mail')", "connects to the database of mail"),
+        ("connect(dbname='mail')", "connects to the database of mail"),
         ("os.environ['MAIL_DATABASE']", "knows a setting MAIL_DATABASE, of mail"),
         ("os.environ['STAGEPOST_MAIL_DSN']", "knows a setting STAGEPOST_MAIL_DSN, of mail"),
         ("settings.mail_database_url", "knows a setting mail_database_url, of mail"),
@@ -147,6 +152,7 @@ def test_a_way_into_the_database_of_another_service_is_found(
     [
         "DSN = 'postgresql://mail@host:1/crm'",
         "settings.database",
+        "connect(host='mail', database='crm')",
         "os.environ['STAGEPOST_CRM_DATABASE']",
         "raise Refused('no answer from letters; select another')",
         '"""Select what comes from letters."""',

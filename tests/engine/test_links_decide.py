@@ -175,3 +175,31 @@ def test_a_file_that_cannot_be_read_is_left_as_it_is() -> None:
         decide(*PAYMENT, *SAID, "--straight")
 
     assert Path("stagepost.toml").read_text() == "[links\n"
+
+
+def test_a_file_that_cannot_be_written_whole_is_left_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = '[links]\n"payments->fulfillment" = { accepted = "why" }\n'
+    Path("stagepost.toml").write_text(said)
+
+    def fails(_file: int) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("os.fsync", fails)
+    with pytest.raises(OSError, match="the disk is full"):
+        decide(*PAYMENT, *SAID, "--straight")
+
+    assert Path("stagepost.toml").read_text() == said
+    assert [file.name for file in Path().iterdir()] == ["stagepost.toml"]
+
+
+def test_a_link_that_is_written_twice_is_refused() -> None:
+    """Else a decision would be written to the one, and read from the other."""
+    said = '[links]\n"fulfillment->payments" = "nats"\n"fulfillment -> payments" = "http"\n'
+    Path("stagepost.toml").write_text(said)
+
+    with pytest.raises(BadSettings, match="two of 'fulfillment->payments'"):
+        decide(*PAYMENT, *SAID, "--straight")
+
+    assert Path("stagepost.toml").read_text() == said

@@ -98,9 +98,14 @@ async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
 
 async def until_nobody_asks() -> None:
     """Wait until no subscription asks for messages any more."""
-    async with asyncio.timeout(2):
-        while any("_ask_on" in repr(task.get_coro()) for task in asyncio.all_tasks()):
-            await asyncio.sleep(0.01)
+    if asking := [task for task in asyncio.all_tasks() if "_ask_on" in repr(task.get_coro())]:
+        _, going_on = await asyncio.wait(asking, timeout=2)
+        assert not going_on
+
+
+async def hang() -> None:
+    """Come to no end."""
+    await asyncio.Event().wait()
 
 
 async def test_a_subscription_that_is_closed_takes_nothing_from_the_next(
@@ -113,7 +118,7 @@ async def test_a_subscription_that_is_closed_takes_nothing_from_the_next(
         if call.startswith("CONSUMER.INFO"):
             looking.set()
             try:
-                await asyncio.sleep(1)
+                await hang()
             except asyncio.CancelledError:  # as `wait_for` does whose answer is there already
                 return answer
         return answer
@@ -140,7 +145,7 @@ async def test_a_subscription_that_is_given_up_half_open_takes_nothing_from_the_
     async def ask_one(client: Any, call: str, body: object = None) -> dict[str, Any]:
         if call.startswith(f"CONSUMER.RESET.{SOURCE}"):
             second.set()
-            await asyncio.sleep(10)
+            await hang()
         return await ask(client, call, body)
 
     monkeypatch.setattr(nats_reader, "ask", ask_one)
@@ -167,11 +172,11 @@ async def test_a_subscription_whose_closing_is_cut_short_takes_nothing_from_the_
     subscription = await reader.subscribe(READER, types, [], lambda: None)
     unsubscribing = asyncio.Event()
 
-    async def hang(self: Subscription) -> None:
+    async def unsubscribe(self: Subscription) -> None:
         unsubscribing.set()
-        await asyncio.sleep(10)
+        await hang()
 
-    monkeypatch.setattr(Subscription, "unsubscribe", hang)
+    monkeypatch.setattr(Subscription, "unsubscribe", unsubscribe)
     closing = asyncio.create_task(subscription.close())
     await unsubscribing.wait()
 

@@ -2,124 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from stagepost.engine.links_shown import Row
-from tests.experiments.tweet_or_mail_registry import Found, Registry, Said
-from tests.experiments.tweet_or_mail_seen import NO_RECIPIENT, ROWS, Command, Event
-from tests.experiments.tweet_or_mail_shop import DEADLINE, Alarms, Entry
-
-WELL = Alarms({"customers": "ok", "ordering": "ok"}, {"customers timers_pending": 0.0}, {})
-WAITING = WELL._replace(gauges={"customers timers_pending": 1.0})
-SAME = Registry(Said(frozenset(), 0, frozenset()), Said(frozenset(), 0, frozenset()))
-ALONE = Row("customers", "", "command", "SendWelcomeLetter", "", "", "")
-FOUND = Found(NO_RECIPIENT, "notifications.SendWelcomeLetter")
-REFUSED = replace(SAME, without=Said(frozenset({ALONE}), 1, frozenset({FOUND})))
+from tests.experiments import tweet_or_mail
+from tests.experiments.tweet_or_mail_seen import COMMAND, EVENT, NO_RECIPIENT, Beside, Entry, Seen
 
 
-def line(seconds: float, name: str, direction: str = "out") -> Entry:
-    at = datetime(2026, 10, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    return Entry("customers", direction, f"customers.{name}", None, None, at)
-
-
-TOLD = [line(0, "CustomerRegistered"), line(0.1, "OrderConfirmed")]
-EVENT = Event(
-    missing="loyalty",
-    journal=TOLD,
-    later=TOLD,
-    beside=TOLD,
-    alarms=WELL,
-    usual=WELL,
-    kept={"CustomerRegistered": 1, "OrderConfirmed": 1},
-    registry=SAME,
-    took=0.1,
-    onboarding="Onboarded",
-    order="confirmed",
-    points=25,
-)
-
-
-def tries(late: float) -> list[Entry]:
-    """Ask three times; what is late is noticed so much after each deadline."""
-    step = DEADLINE + late
+def lines(*told: tuple[float, str, str]) -> list[Entry]:
+    start = datetime(2026, 10, 1, tzinfo=UTC)
     return [
-        line(0, "CustomerRegistered"),
-        *(line(number * step, "SendWelcomeLetter") for number in range(3)),
-        *(line((number + 1) * step, "LetterDue", "in") for number in range(3)),
-        line(3 * step, "OnboardingOverdue"),
+        Entry("customers", direction, name, start + timedelta(seconds=seconds))
+        for seconds, direction, name in told
     ]
 
 
-COMMAND = Command(
-    missing="notifications",
-    journal=tries(0.1),
-    later=[*tries(0.1), line(20, "CustomerOnboarded")],
-    beside=[
-        line(0, "CustomerRegistered"),
-        line(0, "SendWelcomeLetter"),
-        line(0, "CustomerOnboarded"),
-    ],
-    alarms=WELL,
-    usual=WELL,
-    kept={"SendWelcomeLetter": 3},
-    registry=REFUSED,
-    took=0.1,
-    meanwhile=WAITING,
-    waited="AwaitingLetter",
-    overdue="Overdue",
-    ended="Onboarded",
+ORDER = lines((0, "out", "OrderPlaced"), (0.1, "out", EVENT), (0.1, "in", EVENT))
+REGISTERED = (0, "out", "CustomerRegistered")
+PROVEN = lines(REGISTERED, (0, "out", COMMAND), (0.1, "out", "CustomerOnboarded"))
+TRIES = [(3.0 * n, "out", COMMAND) for n in range(3)] + [
+    (3.0 * n, "in", "LetterDue") for n in (1, 2, 3)
+]
+UNPROVEN = lines(REGISTERED, *TRIES, (9, "out", "OnboardingOverdue"))
+
+SEEN = Seen(
+    order=Beside(ORDER, ORDER),
+    customer=Beside(UNPROVEN, PROVEN),
+    needs={EVENT: ["loyalty on ordering"], COMMAND: ["customers on notifications"]},
+    found={EVENT: [], COMMAND: [NO_RECIPIENT]},
+    health=["ok", "ok"],
+    points=0.5,
+    proof=0.4,
     letters=1,
 )
 
 
-def test_both_hold_as_they_should_be_and_say_each_row() -> None:
-    assert EVENT.holds
-    assert COMMAND.holds
-    assert len(EVENT.cells) == len(COMMAND.cells) == len(ROWS)
+def test_it_holds_as_it_should_be_and_says_so() -> None:
+    assert SEEN.holds
+    said = {name: (event, command) for name, event, command in SEEN.rows}
+    assert said["its sender"] == ("tells it 1x", "asks 3x: after 0.0, 3.0, 6.0 s")
+    assert said["stagepost check"] == ("nothing", NO_RECIPIENT)
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"beside": TOLD[:1]},
-        {"later": [*TOLD, *TOLD]},
-        {"alarms": WAITING},
-        {"alarms": WELL._replace(health={"customers": "degraded"})},
-        {"missing": "notifications"},
-        {"registry": REFUSED},
-    ],
-    ids=["a message", "a message later", "a gauge", "health", "a dependant", "a finding"],
-)
-def test_an_event_does_not_hold_where_anything_upstream_is_another(changed: dict[str, Any]) -> None:
-    assert not replace(EVENT, **changed).holds
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"journal": tries(5)},
-        {"journal": tries(-1)},
-        {"journal": tries(0.1)[:-1]},
-        {"registry": SAME},
-        {"ended": "Overdue"},
-        {"letters": 3},
-    ],
-    ids=["too late", "too early", "nobody told", "not found", "no proof", "thrice"],
-)
-def test_a_command_does_not_hold_where_it_is_noticed_late_or_not_done_once(
-    changed: dict[str, Any],
-) -> None:
-    assert not replace(COMMAND, **changed).holds
-
-
-def test_messages_are_counted_where_they_were_sent_and_timers_where_they_fired() -> None:
-    assert COMMAND.differs == {
+def test_what_the_journals_do_not_share_is_counted_in_both() -> None:
+    assert str(SEEN.order) == "the same 3 lines"
+    assert SEEN.customer.differs == {
         "CustomerOnboarded": (0, 1),
         "LetterDue": (3, 0),
         "OnboardingOverdue": (1, 0),
-        "SendWelcomeLetter": (3, 1),
+        COMMAND: (3, 1),
     }
+
+
+def without(entries: Iterable[Entry], name: str) -> Beside:
+    return Beside([entry for entry in entries if entry.name != name], PROVEN)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"order": Beside(ORDER, ORDER[:2])},
+        {"order": Beside(ORDER[:1], ORDER[:1])},
+        {"found": {EVENT: ["something"], COMMAND: [NO_RECIPIENT]}},
+        {"found": {EVENT: [], COMMAND: []}},
+        {"health": ["ok", "degraded"]},
+        {"customer": Beside(PROVEN, PROVEN)},
+        {"customer": without(UNPROVEN, "LetterDue")},
+        {"customer": without(UNPROVEN, "OnboardingOverdue")},
+        {"letters": 0},
+        {"letters": 3},
+    ],
+    ids=[
+        "another message about the order",
+        "the event is not told",
+        "the event is found",
+        "the command is not found",
+        "health",
+        "asked once",
+        "no deadline",
+        "nobody is told",
+        "no letter",
+        "thrice the letter",
+    ],
+)
+def test_it_does_not_hold_where_one_thing_is_another(changed: dict[str, Any]) -> None:
+    assert not replace(SEEN, **changed).holds
+
+
+def test_of_this_shop_the_check_refuses_the_command_and_not_the_event() -> None:
+    assert tweet_or_mail._found(tweet_or_mail.READER) == []
+    assert NO_RECIPIENT in tweet_or_mail._found(tweet_or_mail.RECIPIENT)
+
+
+def test_of_this_shop_the_readers_depend_on_who_tells_and_the_commander_on_the_recipient() -> None:
+    assert tweet_or_mail._needs(EVENT) == ["loyalty on ordering", "notifications on ordering"]
+    assert tweet_or_mail._needs(COMMAND) == ["customers on notifications"]

@@ -1,139 +1,158 @@
 """Tweet or mail: an event without a reader is fine, a command without its recipient is not.
 
-Once the stack runs without loyalty, which reads CustomerRegistered and OrderConfirmed, and once
-without notifications, which customers commands to SendWelcomeLetter. Then the missing service
-comes, and a second customer does the same with all of them there.
+The stack runs without loyalty and notifications: neither hears OrderConfirmed, and nobody takes
+SendWelcomeLetter, which customers commands. Then both come, and a second customer does the same.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.experiments.result import Result, Table
-from tests.experiments.tweet_or_mail_registry import without
-from tests.experiments.tweet_or_mail_seen import ROWS, Command, Event
-from tests.experiments.tweet_or_mail_shop import Site
-from tests.notifications.mail_server import mail_server
+import aiohttp
 
-Say = Callable[[str], None]
+from services.notifications.letters import SUBJECTS
+from services.notifications.notification import About
+from stagepost.engine.discovery import find_services
+from stagepost.engine.findings import check
+from stagepost.engine.findings.read import read_system
+from stagepost.engine.flow import Flow
+from stagepost.engine.links_shown import dependencies
+from stagepost.engine.stack import Stack
+from tests.experiments.result import Result, Table
+from tests.experiments.tweet_or_mail_seen import COMMAND, EVENT, Beside, Entry, Seen
+from tests.journeys.customer import Customer
+from tests.notifications.mail_server import MailServer, mail_server
 
 READER, RECIPIENT = "loyalty", "notifications"
+DEADLINE = 3.0
+"""Seconds that a letter has each time it is asked for."""
+WELCOME = SUBJECTS[About.WELCOME]
 POINTS = 25
 """What the order is worth."""
 
-LEGEND = (
-    "(1) beside those of a customer who comes when all services are there; (2) in a copy of this"
-    " checkout without the service."
-)
 SHOWS = (
     "What it shows: the broker keeps both for whoever comes later; what differs is who minds. An"
-    " event is told and done with: nothing upstream is another, no figure moves, and who comes late"
-    " reads from the beginning. A command is owed an answer: its sender counts the tries and the"
-    " time, and tells a person. Before anything runs, stagepost check refuses it."
+    " event is told and done with: nothing else about the order changes. A command is owed an"
+    " answer: its sender counts the tries, minds the time, and tells in the end that it had none."
+    " Before anything runs, stagepost check refuses the command alone."
 )
 SHOWS_NOT = (
     "What it does not show: that somebody looks. Health alarms in neither case, for all that runs"
-    " is well; the sender alone tells that a command has no recipient, because it waits with a"
+    " is well; only the sender tells that its command has no recipient, because it waits with a"
     " deadline. And what it tells is an event: in this shop nobody reads OnboardingOverdue yet."
 )
 
 
-async def run(say: Say) -> Result:
-    """Run the stack without a reader, then without a recipient; look at both."""
-    event = await _without_reader(say)
-    command = await _without_recipient(say)
-    return Result(
-        tables=[
-            Table(
-                f"an event without its reader ({READER} is missing), a command without its"
-                f" recipient ({RECIPIENT} is missing)",
-                ("", "event", "command"),
-                list(zip(ROWS, event.cells, command.cells, strict=True)),
-            )
-        ],
-        says=[LEGEND, SHOWS, SHOWS_NOT],
-        holds=event.holds and command.holds,
+async def run(say: Callable[[str], None]) -> Result:
+    """Run the stack without the two services and then with them; look at both."""
+    with TemporaryDirectory(prefix="stagepost experiment ", dir="/tmp") as folder:
+        async with mail_server() as mail:
+            seen = await _seen(Path(folder), mail, say)
+    title = f"without {READER} and {RECIPIENT}, then with them"
+    table = Table(title, ("", f"event: {EVENT}", f"command: {COMMAND}"), seen.rows)
+    return Result([table], [SHOWS, SHOWS_NOT], seen.holds)
+
+
+async def _seen(data: Path, mail: MailServer, say: Callable[[str], None]) -> Seen:
+    say(f"the stack without {READER} and {RECIPIENT}")
+    async with _opened(data, mail, without=frozenset({READER, RECIPIENT})) as shop:
+        order = await shop.buy("ada")
+        await shop.customer.until_onboarding("ada", "Overdue")
+        alone = [await shop.journals(key) for key in (order, "ada")]
+        health = [(await shop.see(name, "/health/ready"))["health"] for name in shop.services]
+    say("the same with them")
+    async with _opened(data, mail) as shop:
+        started = time.monotonic()
+        await shop.customer.until_points("ada", POINTS)
+        points = time.monotonic() - started
+        await shop.customer.until_onboarding("ada", "Onboarded")
+        proof = time.monotonic() - started
+        order = await shop.buy("bea")
+        await shop.customer.until_onboarding("bea", "Onboarded")
+        together = [await shop.journals(key) for key in (order, "bea")]
+    of_order, of_customer = map(Beside, alone, together)
+    return Seen(
+        order=of_order,
+        customer=of_customer,
+        needs={name: _needs(name) for name in (EVENT, COMMAND)},
+        found={EVENT: _found(READER), COMMAND: _found(RECIPIENT)},
+        health=health,
+        points=points,
+        proof=proof,
+        letters=sum(letter["Subject"] == WELCOME for letter in mail.to("ada@example.org")),
     )
 
 
-async def _without_reader(say: Say) -> Event:
-    registry = await without(READER, contract=True)
-    async with _site(say) as site:
-        say(f"the stack without {READER}")
-        async with site.opened(missing=READER) as shop:
-            await shop.customer.receive("chair", 100)
-            order_id = await shop.buy("ada")
-            found = await shop.customer.until_onboarding("ada", "Onboarded")
-            order = await shop.customer.see("ordering", f"/orders/{order_id}")
-            journal = await shop.settled(READER, "ada", order_id)
-            alarms, kept = await shop.alarms(), await shop.kept_for(READER)
-        say("the same with it")
-        async with site.opened() as shop:
-            ready = time.monotonic()
-            await shop.customer.until_points("ada", POINTS)
-            took = time.monotonic() - ready
-            later = await shop.settled(READER, "ada", order_id)
-            beside = await shop.settled(READER, "bea", await shop.buy("bea"))
-            return Event(
-                missing=READER,
-                journal=journal,
-                later=later,
-                beside=beside,
-                alarms=alarms,
-                usual=await shop.alarms(),
-                kept=kept,
-                registry=registry,
-                took=took,
-                onboarding=found["state"],
-                order=order["status"],
-                points=POINTS,
-            )
+def _needs(message: str) -> list[str]:
+    """Return who depends on whom for a message, where one of the two is missing."""
+    missing = {READER, RECIPIENT}
+    return [
+        f"{who} on {on}"
+        for (who, on), messages in dependencies(Flow()).items()
+        if message in messages and not missing.isdisjoint({who, on})
+    ]
 
 
-async def _without_recipient(say: Say) -> Command:
-    registry = await without(RECIPIENT, contract=False)
-    async with _site(say) as site:
-        say(f"the stack without {RECIPIENT}")
-        async with site.opened(missing=RECIPIENT) as shop:
-            await shop.register("ada")
-            waited = await shop.customer.until_onboarding("ada", "AwaitingLetter")
-            meanwhile = await shop.alarms()
-            overdue = await shop.customer.until_onboarding("ada", "Overdue")
-            journal = await shop.settled(RECIPIENT, "ada")
-            alarms, kept = await shop.alarms(), await shop.kept_for(RECIPIENT)
-        say("the same with it")
-        async with site.opened() as shop:
-            ready = time.monotonic()
-            ended = await shop.customer.until_onboarding("ada", "Onboarded")
-            took = time.monotonic() - ready
-            later = await shop.settled(RECIPIENT, "ada")
-            await shop.register("bea")
-            await shop.customer.until_onboarding("bea", "Onboarded")
-            return Command(
-                missing=RECIPIENT,
-                journal=journal,
-                later=later,
-                beside=await shop.settled(RECIPIENT, "bea"),
-                alarms=alarms,
-                usual=await shop.alarms(),
-                kept=kept,
-                registry=registry,
-                took=took,
-                meanwhile=meanwhile,
-                waited=waited["state"],
-                overdue=overdue["state"],
-                ended=ended["state"],
-                letters=len(site.letters_to("ada")),
+def _found(missing: str) -> list[str]:
+    """Return what `stagepost check` finds where a service is missing."""
+    system = read_system(Flow(only=frozenset(find_services()) - {missing}))
+    return [f"{one.rule}: {one.finding.place}" for one in check(system) if one.is_open]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A stack that runs, and somebody who uses it."""
+
+    customer: Customer
+
+    @property
+    def services(self) -> Sequence[str]:
+        return list(self.customer.stack.services)
+
+    async def buy(self, customer_id: str) -> str:
+        """Register a customer and have them order; return the order, when all is done for it."""
+        assert await self.customer.register(customer_id) == 201
+        await self.customer.receive("chair", 2)
+        order_id = await self.customer.order("chair", 2, customer_id=customer_id)
+        await self.customer.until_in(order_id, "Confirmed")
+        return order_id
+
+    async def journals(self, key: str) -> list[Entry]:
+        """Return what the services that were never missing sent and heard about a key."""
+        entries = [
+            Entry(
+                service,
+                line["direction"],
+                line["type"].rpartition(".")[2],
+                datetime.fromisoformat(line["recorded_at"]),
             )
+            for service in self.services
+            if service not in {READER, RECIPIENT}
+            for line in (await self.see(service, f"/journal?order_id={key}"))["items"]
+        ]
+        return sorted(entries, key=lambda entry: entry.at)
+
+    async def see(self, service: str, path: str) -> dict:
+        found = await self.customer.see(service, path)
+        assert found is not None, f"{service} does not answer {path}"
+        return found
 
 
 @asynccontextmanager
-async def _site(say: Say) -> AsyncIterator[Site]:
-    """Give a folder for a stack, and a mail server."""
-    with TemporaryDirectory(prefix="stagepost experiment ", dir="/tmp") as folder:
-        async with mail_server() as mail:
-            yield Site(Path(folder), mail, say)
+async def _opened(
+    data: Path, mail: MailServer, without: frozenset[str] = frozenset()
+) -> AsyncIterator[Shop]:
+    stack = Stack(
+        data,
+        flow=Flow(only=frozenset(find_services()) - without),
+        timers={"LetterDue": DEADLINE},
+        env={"STAGEPOST_MAIL_SERVER": mail.url},
+    )
+    async with stack, aiohttp.ClientSession() as http:
+        yield Shop(Customer(http, stack))

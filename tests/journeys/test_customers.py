@@ -71,6 +71,17 @@ async def test_a_registration_leads_to_the_letter_and_the_letter_to_its_proof(sh
     assert found["welcome/customers/ada"]["sha256"] == sha256(letter.content).hexdigest()
 
 
+async def test_who_is_registered_has_an_onboarding_also_where_it_cannot_begin(shop: Shop) -> None:
+    os.kill(shop.stack.pid("nats"), signal.SIGSTOP)
+    try:
+        assert await shop.customer.register("zoe") == 201
+        found = await shop.customer.see("customers", "/customers/zoe/onboarding")
+    finally:
+        os.kill(shop.stack.pid("nats"), signal.SIGCONT)
+    assert found == {"customer_id": "zoe", "state": "New", "tries": None}
+    await shop.customer.until_onboarding("zoe", "Onboarded")
+
+
 async def test_the_letter_is_commanded_over_what_commands_go_over_in_this_style(
     shop: Shop,
 ) -> None:

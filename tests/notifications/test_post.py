@@ -12,8 +12,9 @@ import orjson
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
+from aiosmtplib import SMTPHeloError
 
-from services.notifications.carriers import Carrier, MailServer, Spool
+from services.notifications.carriers import Carrier, MailServer, Spool, refusal
 from services.notifications.mail import Mail
 from services.notifications.post import NOBODY, Person, PostOffice, impersonal
 from stagepost.errors import CallFailed
@@ -185,6 +186,21 @@ async def test_a_login_that_is_refused_is_no_refusal_of_the_mail(
     assert "secret" not in str(failed.value)
 
 
+@pytest.mark.parametrize("said", ["530 5.7.0 Authentication required", "538 encryption required"])
+async def test_a_server_that_wants_a_login_for_a_mail_refuses_no_mail(
+    server: mail_server.MailServer, url: str, said: str
+) -> None:
+    server.refuses = said
+    with pytest.raises(CallFailed, match=f"does not let us in: it says {said[:3]}"):
+        await send(MailServer(server.url, 5), url)
+
+
+def test_a_greeting_that_is_refused_is_no_refusal_of_the_mail() -> None:
+    """Where TLS comes first we greet only when there is a mail to send."""
+    error = SMTPHeloError(554, "go away")
+    assert isinstance(refusal(error, KEY), CallFailed)
+
+
 # Nothing personal comes back.
 
 
@@ -194,6 +210,21 @@ async def test_what_a_server_says_is_kept_without_the_address(
     server.refuses = "550 5.1.1 <ada@example.org>: ADA is unknown, as is Ada Lovelace"
     answer = await send(MailServer(server.url, 5), url)
     assert answer == {"reason": "550 5.1.1 (address) (customer) is unknown, as is (customer)"}
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("550 no Ada King here", "550 no (customer) here"),
+        ("550 sorry Ada", "550 sorry (customer)"),
+        ("550 mailbox ada1 is full", "550 mailbox (customer) is full"),
+        ("550 a\x00da1+shop is full", "550 (customer) is full"),
+    ],
+)
+def test_what_a_server_says_is_kept_without_what_is_known_of_the_customer(
+    said: str, kept: str
+) -> None:
+    assert impersonal(said, Person(" Ada  King", "ada1+shop@example.org")) == kept
 
 
 async def test_what_cannot_be_sent_says_nothing_personal(

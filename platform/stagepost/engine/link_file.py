@@ -57,7 +57,13 @@ def read_links() -> dict[str, Record]:
     links = content.get("links", {})
     if not isinstance(links, dict):
         raise BadSettings(f"[links] in {FILE} must be a table of links")
-    return {"".join(name.split()): _record(name, said) for name, said in links.items()}
+    found: dict[str, Record] = {}
+    for name, said in links.items():
+        link = "".join(name.split())
+        if link in found:
+            raise BadSettings(f"[links] in {FILE}: there are two of {link!r}: write it once")
+        found[link] = _record(name, said)
+    return found
 
 
 def _record(name: str, said: Any) -> Record:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +38,23 @@ def write_decision(name: str, decided: Decided, transport: str | None) -> None:
         links[name] = _inline({**fields, "decided": _inline(record)})
     else:
         links[name] = _table({**fields, "decided": _table(record)})
-    FILE.write_text(tomlkit.dumps(content))
+    _replace(tomlkit.dumps(content))
+
+
+def _replace(text: str) -> None:
+    """Write the file whole or not at all: what people said stands nowhere else."""
+    file = FILE.resolve()  # it may be a link to another
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    try:
+        with unfinished.open("w") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        if file.exists():
+            shutil.copymode(file, unfinished)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _table(values: Mapping[str, Any]) -> Table:

@@ -39,6 +39,10 @@ class Settings(BaseSettings):
         description="The transport of each link, and the default of the others:"
         ' {"default": "nats", "fulfillment->payments": "http"}.',
     )
+    only: frozenset[str] = Field(
+        default=frozenset(),
+        description="The services that run, where not all do: nobody else is listened to.",
+    )
     nats_url: SecretStr | None = Field(
         default=None, description="URL of the NATS server, with the service's user and password."
     )

@@ -19,12 +19,13 @@ _MADE = re.compile(
     rf"\bCREATE\s+(?:\w+\s+)*(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?({_NAME})", re.IGNORECASE
 )
 _READ = re.compile(
-    rf"\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:ONLY\s+)?(?=({_ITEM}(?:\s*,\s*{_ITEM})*))",
+    rf"(?<!\bDISTINCT )\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:ONLY\s+)?"
+    rf"(?=({_ITEM}(?:\s*,\s*{_ITEM})*))",
     re.IGNORECASE,
 )
 _NAMED = re.compile(rf"\b({_WORD})\s+AS\s+(?:(?:NOT\s+)?MATERIALIZED\s+)?\(", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_STATEMENT = re.compile(r"\s*(?:WITH|SELECT|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
+_STATEMENT = re.compile(r"[\s(]*(?:WITH|SELECT|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
 _DSN = re.compile(r"postgres(?:ql)?://[^/\s]*/(\w+)")
 _DBNAME = re.compile(r"\bdbname\s*=?\s*'?(\w+)", re.IGNORECASE)
 
@@ -83,6 +84,8 @@ class _Reader:
                 for alias in names:
                     name = ".".join(filter(None, [*self._base(file, level), module, alias.name]))
                     yield from self._imported(name, file, node.lineno)
+            case ast.keyword(arg="database" | "dbname", value=ast.Constant(value=str() as name)):
+                yield from self._opened(name, file, node.lineno)
             case ast.Constant(value=str() as text):
                 yield from self._in_text(text, file, node.lineno)
             case ast.Name(id=name, lineno=line) | ast.Attribute(attr=name, lineno=line):
@@ -102,7 +105,7 @@ class _Reader:
                 yield self._reach(other, file, line, f"imports {module}")
 
     def _in_text(self, text: str, file: Path, line: int) -> Iterator[Reach]:
-        if _STATEMENT.match(text):
+        if _STATEMENT.match(_without_comments(text)):
             yield from self._in_sql(text, file, line)
         else:
             yield from self._imported(text, file, line)
@@ -127,9 +130,11 @@ class _Reader:
 
     def _connected(self, text: str, file: Path, first: int) -> Iterator[Reach]:
         for found in (*_DSN.finditer(text), *_DBNAME.finditer(text)):
-            if found[1] in self.others:
-                line = first + text.count("\n", 0, found.start())
-                yield self._reach(found[1], file, line, f"connects to the database of {found[1]}")
+            yield from self._opened(found[1], file, first + text.count("\n", 0, found.start()))
+
+    def _opened(self, database: str, file: Path, line: int) -> Iterator[Reach]:
+        if database in self.others:
+            yield self._reach(database, file, line, f"connects to the database of {database}")
 
     def _named(self, name: str, file: Path, line: int) -> Iterator[Reach]:
         for other in self.others:
