@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from nats.aio.client import Client
+from nats.errors import Error
 
 from stagepost.engine.transports.nats_client import BlockClient
+from tests.engine.nats_server import NatsServer
 
 HEADERS = {"ce-id": "018f", "ce-subject": "10248", "ce-source": "päyments"}
 PLAIN = b"ce-id: 018f\r\nce-subject: 10248\r\nempty:\r\nodd:  spaced \r\nno line\r\n\r\n"
@@ -39,8 +41,20 @@ def test_headers_are_read_as_the_library_reads_them() -> None:
 
 
 def test_what_is_overridden_is_what_the_library_calls() -> None:
-    for name in ("_parse_header_lines", "_send_command"):
+    for name in ("_parse_header_lines", "_send_command", "_process_info"):
         assert hasattr(Client, name)
+
+
+async def test_a_server_that_does_not_encrypt_gets_no_password_where_the_url_says_tls(
+    nats_server: NatsServer,
+) -> None:
+    url = nats_server.url("payments")
+    refusing, trusting = BlockClient(), BlockClient()
+    with pytest.raises(Error, match="the server does not encrypt"):
+        await refusing.connect(url.replace("nats://", "tls://"), allow_reconnect=False)
+    await refusing.close()
+    await trusting.connect(url)
+    await trusting.close()
 
 
 async def _sent(cls: type[Client], monkeypatch: pytest.MonkeyPatch) -> Client:

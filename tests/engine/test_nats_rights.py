@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -11,6 +12,11 @@ import nats
 import pytest
 from nats.aio.client import Client
 
+from stagepost.engine.flow import Flow
+from stagepost.engine.links import Routes
+from stagepost.engine.transport_names import NATS
+from stagepost.engine.transports import nats_rules
+from stagepost.engine.transports.nats_rules import permissions
 from tests.engine.nats_server import NatsServer
 
 NOWHERE = "nowhere"
@@ -145,3 +151,74 @@ async def test_nobody_gets_in_without_a_name(nats_server: NatsServer) -> None:
     assert b"Authorization Violation" in await reading.readline()
     writing.close()
     await writing.wait_closed()
+
+
+# Rules and links
+
+
+FLOWS = {
+    "orchestrated": Flow(),
+    "choreographed": Flow("choreographed"),
+    "synchronous": Flow("synchronous"),
+    "one link over HTTP": Flow(transports={"ordering->fulfillment": "http"}),
+    "no link over NATS": Flow(transports={"default": "kafka"}),
+}
+
+
+def pulls(flow: Flow, reader: str) -> set[str]:
+    """From whom a service may pull, by the rules."""
+    allowed = permissions(flow.services[reader], flow.services, flow.links)["publish"]["allow"]
+    found = [
+        re.fullmatch(r"\$JS\.API\.CONSUMER\.MSG\.NEXT\.(\w+)\.(\w+)", each) for each in allowed
+    ]
+    assert {each[2] for each in found if each} <= {reader}
+    return {each[1] for each in found if each}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_the_rules_let_a_service_read_what_its_links_over_nats_say_and_nothing_else(
+    name: str,
+) -> None:
+    flow = FLOWS[name]
+    declared = {
+        (link.reader, link.sender)
+        for link in flow.links.between(flow.services)
+        if link.transport == NATS
+    }
+    ruled = {(reader, source) for reader in flow.services for source in pulls(flow, reader)}
+    assert ruled == declared
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_no_rule_lets_anybody_make_anything_or_see_another_s_stream(name: str) -> None:
+    flow = FLOWS[name]
+    for service in flow.services.values():
+        for subject in permissions(service, flow.services, flow.links)["publish"]["allow"]:
+            own = (f"{service.name}.", f"_WORDS.{service.name}", "$JS.API.CONSUMER.")
+            stream = re.fullmatch(r"\$JS\.API\.STREAM\.(INFO|MSG\.GET)\.(\w+)", subject)
+            assert subject.startswith(own) or (stream and stream[2] == service.name), subject
+            assert not re.search(r"CREATE|DELETE|PURGE|UPDATE", subject)
+
+
+async def test_the_server_holds_services_to_their_links(connect: Connect) -> None:
+    flow = Flow()
+    declared = {(link.reader, link.sender) for link in flow.links.between(flow.services)}
+    for reader in flow.services:
+        user = await connect(reader)
+        for source in flow.services:
+            may = await user.may_publish(f"$JS.API.CONSUMER.MSG.NEXT.{source}.{reader}")
+            assert may == ((reader, source) in declared), (reader, source)
+            assert not await user.may_publish(f"$JS.API.CONSUMER.MSG.NEXT.{source}.other")
+            for get in ("STREAM.MSG.GET", "DIRECT.GET", "STREAM.INFO"):
+                is_own = source == reader and get != "DIRECT.GET"
+                assert await user.may_publish(f"$JS.API.{get}.{source}", {"seq": 1}) == is_own
+            assert await user.may_publish(f"{source}.event.Forged") == (source == reader)
+            assert not await user.may_publish(f"$JS.API.STREAM.CREATE.{source}")
+
+
+async def test_a_rule_too_many_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests above compare is what the server is given, and a slip in it is seen."""
+    flow = FLOWS["orchestrated"]
+    everybody = {name: [] for name in flow.services}
+    monkeypatch.setattr(nats_rules, "routes_of", lambda *_: Routes(reads={NATS: everybody}))
+    assert pulls(flow, "payments") == set(flow.services)

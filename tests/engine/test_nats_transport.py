@@ -9,6 +9,7 @@ import nats
 import pytest
 from nats.aio.subscription import Subscription
 
+from stagepost.engine.batch import Cursor, CursorId
 from stagepost.engine.transports import StreamId, nats_reader
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_api import ask
@@ -185,3 +186,27 @@ async def test_a_subscription_whose_closing_is_cut_short_takes_nothing_from_the_
     await asyncio.wait([closing])
     await until_nobody_asks()
     await reader.close()
+
+
+@pytest.mark.parametrize(
+    ("at", "hint", "pending"), [(2, 2, 2), (4, 4, 0), (2, 1, 4), (2, 3, 4), (2, 99, 4), (0, 0, 4)]
+)
+async def test_reading_goes_on_behind_the_last_message_where_the_broker_has_it_there(
+    nats_server: NatsServer, at: int, hint: int, pending: int
+) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    await publisher.publish([message(n) for n in range(1, 5)])
+    reader = NatsTransport(nats_server.url(READER), READER)
+
+    cursor = Cursor(CursorId("consumer", SOURCE, 1), at, at, hint)
+    subscription, woken = await subscribe(reader, cursor if at else None)
+
+    assert await subscription.behind() == (pending > 0)
+    found = await take(subscription, woken, pending)
+    assert [each.message.position for each in found] == list(range(5 - pending, 5))
+    await subscription.close()
+    await reader.close()
+    await writer.close()

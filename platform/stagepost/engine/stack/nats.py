@@ -54,6 +54,7 @@ class Nats:
         users = (ADMIN, *(service.name for service in self.services))
         text = nats_config(
             self.services,
+            self.links,
             port=self.port,
             store_dir=self.data / "nats",
             passwords={name: self.password(name) for name in users},

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 from nats.aio.msg import Msg
@@ -17,7 +18,7 @@ from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
 from stagepost.engine.transports.nats_api import ASK_SECONDS
-from stagepost.engine.transports.nats_client import BlockClient
+from stagepost.engine.transports.nats_client import BlockClient, trusting
 from stagepost.engine.transports.nats_envelope import words_of
 from stagepost.engine.transports.nats_publisher import NatsPublisher
 from stagepost.engine.transports.nats_reader import NatsSubscription
@@ -27,10 +28,14 @@ log = structlog.get_logger(__name__)
 
 
 class NatsTransport:
-    """The `Transport` port on one NATS connection, made when it is first needed, then kept up."""
+    """The `Transport` port on one NATS connection, made when it is first needed, then kept up.
 
-    def __init__(self, url: str, name: str) -> None:
+    `ca` vouches for the server where the URL says tls.
+    """
+
+    def __init__(self, url: str, name: str, ca: Path | None = None) -> None:
         self._url = url
+        self._tls = trusting(ca)
         self._name = name
         self._client: BlockClient | None = None
         self._connecting = asyncio.Lock()
@@ -97,6 +102,7 @@ class NatsTransport:
             await client.connect(
                 self._url,
                 name=self._name,
+                tls=self._tls,
                 inbox_prefix=f"_INBOX_{self._name}".encode(),
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=0.2,  # type: ignore[arg-type]  # a float sleeps as well

@@ -7,16 +7,38 @@ should a release rename it, its own way takes over, and a test says so.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 Outbound = tuple[str, Mapping[str, str], bytes]
 """Subject, headers and body of a message."""
 
 
+def trusting(ca: Path | None) -> ssl.SSLContext | None:
+    """Return how to make sure of a server: by this certificate alone, where there is one."""
+    return ssl.create_default_context(cafile=ca) if ca else None
+
+
 class BlockClient(Client):
-    """A client that publishes several messages as one block."""
+    """A client that publishes several messages as one block.
+
+    Where the URL says tls it talks to nobody who does not: the library would send the password
+    to a server that says it needs no encryption, or to whoever says so in its place.
+    """
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002  # as the library has it
+        if self._is_to_encrypt() and not info.get("tls_required"):
+            raise NatsError("the server does not encrypt")
+        await super()._process_info(info, initial_connection)
+
+    def _is_to_encrypt(self) -> bool:
+        server = self._current_server
+        return server is not None and server.uri.scheme == "tls"
 
     async def publish_block(self, messages: Iterable[Outbound]) -> None:
         """Publish messages in order, without waiting for any answer."""

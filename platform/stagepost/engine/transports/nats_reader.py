@@ -7,6 +7,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
@@ -16,7 +17,7 @@ from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
 from stagepost.engine.transports import Received, sent_at
-from stagepost.engine.transports.nats_api import ask, stored_message, stream_id_of
+from stagepost.engine.transports.nats_api import ASK_SECONDS, ask, stream_id_of
 from stagepost.engine.transports.nats_envelope import read_envelope
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
@@ -44,8 +45,7 @@ class NatsSubscription:
 
     async def open(self, source: str, cursor: Cursor | None) -> None:
         """Begin to read one stream after a cursor."""
-        first = await self._first(source, cursor)
-        answer = await ask(self._client, f"CONSUMER.RESET.{source}.{self._reader}", {"seq": first})
+        answer = await self._reset(source, await self._first(source, cursor))
         pull = _Pull(
             self._client,
             source,
@@ -58,15 +58,38 @@ class NatsSubscription:
         await pull.start()
 
     async def _first(self, source: str, cursor: Cursor | None) -> int:
-        """Where to begin: behind the hint, where the broker still has our last message there."""
+        """Where to begin: behind the hint, where the broker still has our last message there.
+
+        It is looked at as our consumer is given it: to get any message by its number is for none
+        but who wrote it.
+        """
         if cursor is None or cursor.hint == 0:
             return 1
         try:
-            message = await stored_message(self._client, source, cursor.hint)
-            known = stream_id_of(message, source)[:2] == (cursor.id.incarnation, cursor.at)
+            await self._reset(source, cursor.hint)
+            message = await self._next(source)
+            known = stream_id_of(message.headers or {}, source)[:2] == (
+                cursor.id.incarnation,
+                cursor.at,
+            )
         except (TransportUnavailable, ForeignMessage):
             known = False
         return cursor.hint + 1 if known else 1
+
+    async def _reset(self, source: str, sequence: int) -> dict[str, Any]:
+        call = f"CONSUMER.RESET.{source}.{self._reader}"
+        return await ask(self._client, call, {"seq": sequence})
+
+    async def _next(self, source: str) -> Msg:
+        """Return what our consumer is given next, or that there is nothing."""
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{source}.{self._reader}"
+        try:
+            # A message comes under its own subject: only an inbox of its own can tell what it is.
+            return await self._client.request(
+                subject, b'{"no_wait": true}', timeout=ASK_SECONDS, old_style=True
+            )
+        except (NatsError, OSError, TimeoutError) as error:
+            raise TransportUnavailable(f"the broker gives us nothing: {error!r}") from error
 
     def take(self, limit: int) -> list[Received]:
         taken: list[Received] = []

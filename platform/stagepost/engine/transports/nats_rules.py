@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import nats
 from nats.errors import Error as NatsError
 
 from stagepost.engine.links import Links, routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.nats_api import ask
+from stagepost.engine.transports.nats_client import BlockClient, trusting
 from stagepost.engine.transports.nats_envelope import words_of
 from stagepost.errors import TransportUnavailable
 from stagepost.messages import Command, Message, message_type
@@ -26,17 +26,31 @@ DEDUPLICATION_SECONDS = 10
 """How long the broker remembers ids: the chain of ids does the work, this only costs memory."""
 
 
+class Tls(NamedTuple):
+    """How a server proves who it is: files with its certificate and the key to it."""
+
+    certificate: Path
+    key: Path
+
+
 def nats_config(
-    services: Sequence[Service], *, port: int, store_dir: Path, passwords: Mapping[str, str]
+    services: Sequence[Service],
+    links: Links,
+    *,
+    port: int,
+    store_dir: Path,
+    passwords: Mapping[str, str],
+    tls: Tls | None = None,
 ) -> str:
     """Return a server's configuration: loopback only, JetStream on file, one user per service.
 
     `passwords` has one for each service, and for `admin`, who provisions.
     """
+    named = {service.name: service for service in services}
     users: list[dict[str, Any]] = [{"user": ADMIN, "password": passwords[ADMIN]}]
     users += [
-        {"user": s.name, "password": passwords[s.name], "permissions": permissions(s, services)}
-        for s in services
+        {"user": name, "password": passwords[name], "permissions": permissions(each, named, links)}
+        for name, each in named.items()
     ]
     return "\n".join(
         (
@@ -44,14 +58,24 @@ def nats_config(
             'host: "127.0.0.1"',
             f"port: {port}",
             f"jetstream {{ store_dir: {json.dumps(str(store_dir))} }}",
+            *([_tls(tls)] if tls else []),
             f"authorization {{ users: {json.dumps(users, indent=1)} }}",
             "",
         )
     )
 
 
-def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]:
-    """Return what a service's user may do: publish under its own name, read its own consumers."""
+def _tls(tls: Tls) -> str:
+    files = json.dumps(str(tls.certificate)), json.dumps(str(tls.key))
+    return f"tls {{ cert_file: {files[0]}, key_file: {files[1]} }}"
+
+
+def permissions(service: Service, services: Mapping[str, Service], links: Links) -> dict[str, Any]:
+    """Return what a service's user may do: publish under its own name, read its own consumers.
+
+    It has one at each service of whose messages some come to it over NATS. A stream's messages it
+    gets by number from its own alone: whoever may do that sees all of them.
+    """
     allowed = [
         f"{service.name}.event.>",
         f"{service.name}.command.>",
@@ -59,31 +83,35 @@ def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]
         f"$JS.API.STREAM.INFO.{service.name}",
         f"$JS.API.STREAM.MSG.GET.{service.name}",
     ]
-    for source in services:
-        if service.reads_from(source):
-            allowed += [
-                f"$JS.API.CONSUMER.RESET.{source.name}.{service.name}",
-                f"$JS.API.CONSUMER.INFO.{source.name}.{service.name}",
-                f"$JS.API.CONSUMER.MSG.NEXT.{source.name}.{service.name}",
-                f"$JS.API.STREAM.MSG.GET.{source.name}",
-            ]
+    for source in routes_of(service, services, links).reads.get(NATS, {}):
+        allowed += [
+            f"$JS.API.CONSUMER.{call}.{source}.{service.name}"
+            for call in ("RESET", "INFO", "MSG.NEXT")
+        ]
     return {
         "publish": {"allow": allowed},
         "subscribe": {"allow": [f"_INBOX_{service.name}.>", words_of(service.name)]},
     }
 
 
-async def provision(url: str, services: Sequence[Service], links: Links) -> None:
+async def provision(
+    url: str, services: Sequence[Service], links: Links, ca: Path | None = None
+) -> None:
     """Make each service's stream, and a consumer for each of its readers; what is there is kept.
 
-    Only for what goes over NATS by these links.
+    Only for what goes over NATS by these links. `ca` vouches for the server where the URL says tls.
 
     Raises:
         TransportUnavailable: the broker cannot be reached, or refuses.
     """
+    client = BlockClient()
     try:
-        client = await nats.connect(
-            url, connect_timeout=5, max_reconnect_attempts=2, error_cb=_raised_anyway
+        await client.connect(
+            url,
+            connect_timeout=5,
+            max_reconnect_attempts=2,
+            error_cb=_raised_anyway,
+            tls=trusting(ca),
         )
     except (OSError, TimeoutError, NatsError) as error:
         raise TransportUnavailable(f"cannot connect to the broker: {error!r}") from error
