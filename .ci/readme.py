@@ -51,6 +51,7 @@ def up() -> None:
     )
     try:
         wait_until_ready(stack)
+        os.environ |= {"AUTH": who_asks()}
         for command in commands():
             print(f"$ {command}", flush=True)
             until_it_works(command)
@@ -85,6 +86,18 @@ def commands() -> list[str]:
     if len(typed) < len(usual):
         sys.exit(f"the README has too few commands to try: {typed}")
     return typed
+
+
+def who_asks() -> str:
+    """Return the header that the README has its reader set."""
+    (typed,) = (command for command in shown() if command.startswith("AUTH="))
+    said = subprocess.run(
+        ["bash", "-euc", f'{typed}\nprintf %s "$AUTH"'],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return said.stdout
 
 
 def shown() -> Iterator[str]:

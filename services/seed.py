@@ -23,10 +23,13 @@ SHELF = {
 """Units by SKU."""
 
 
-async def seed(urls: Mapping[str, str]) -> None:
-    """Fill the shelf where inventory knows no SKU; otherwise leave everything as it is."""
+async def seed(urls: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    """Fill the shelf where inventory knows no SKU; otherwise leave everything as it is.
+
+    `headers` say who does it.
+    """
     stock = f"{urls['inventory']}/stock"
-    async with aiohttp.ClientSession(raise_for_status=True) as http:
+    async with aiohttp.ClientSession(raise_for_status=True, headers=headers) as http:
         async with http.get(stock) as answer:
             if (await answer.json())["items"]:
                 return

@@ -15,6 +15,13 @@ from services.customers.requests import Kept, Registered
 from services.customers.states import Underway
 from stagepost.engine.desk import Desk
 from stagepost.engine.web import problems
+from stagepost.engine.web.access import (
+    CUSTOMERS,
+    CUSTOMERS_AND_SERVICES,
+    act_for,
+    may_see,
+    own_id,
+)
 from stagepost.engine.web.etags import IfMatch, IfNoneMatch, etag_of, is_among, versions_of
 from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
 from stagepost.engine.web.problems import AnyRequest
@@ -29,7 +36,7 @@ ETAG = ResponseHeader(
 )
 
 
-@post("/customers", response_headers=[LOCATION], responses=problems(409, 422))
+@post("/customers", opt=CUSTOMERS, response_headers=[LOCATION], responses=problems(409, 422))
 async def register_customer(
     request: AnyRequest,
     data: JSONBody[NewCustomer],
@@ -41,7 +48,8 @@ async def register_customer(
     An e-mail address is one customer's, in upper case or lower. The same customer under the same id
     is registered once. The welcome letter follows.
     """
-    customer = data.as_request(desk.new_id())
+    customer = data.as_request(own_id(request) or desk.new_id())
+    act_for(request, customer.customer_id)
     answer = await desk.request(customer, idempotency_key, fingerprint(request, data))
     registered = answer_as(Registered, answer)
     return Response(registered, headers={"Location": f"/customers/{registered.customer_id}"})
@@ -49,16 +57,21 @@ async def register_customer(
 
 @get(
     "/customers/{customer_id:str}",
+    opt=CUSTOMERS_AND_SERVICES,
     response_headers=[ETAG],
     responses={304: ResponseSpec(None, description="The customer is as before.")} | problems(404),
 )
 async def read_customer(
-    customer_id: CustomerId, desk: SkipValidation[Desk], if_none_match: IfNoneMatch = None
+    request: AnyRequest,
+    customer_id: CustomerId,
+    desk: SkipValidation[Desk],
+    if_none_match: IfNoneMatch = None,
 ) -> Response[CustomerState]:
     """Who a customer is."""
+    _hide_from_others(request, customer_id)
     customer = await desk.find(Customer, Customer.stream(customer_id))
     if customer is None:
-        raise NotFound(f"there is no customer {customer_id!r}")
+        raise _unknown(customer_id)
     headers = {"ETag": etag_of(customer.version)}
     if is_among(headers["ETag"], if_none_match):
         return Response(None, status_code=304, headers=headers)  # type: ignore[arg-type]
@@ -67,31 +80,46 @@ async def read_customer(
 
 @patch(
     "/customers/{customer_id:str}",
+    opt=CUSTOMERS,
     status_code=200,
     response_headers=[ETAG],
     responses=problems(404, 409, 412, 428),
 )
 async def change_customer(
+    request: AnyRequest,
     customer_id: CustomerId,
     data: JSONBody[CustomerChange],
     desk: SkipValidation[Desk],
     if_match: IfMatch = None,
 ) -> Response[Kept]:
     """Change a customer's name or e-mail address, as they were when whoever asks read them."""
+    _hide_from_others(request, customer_id)
     answer = await desk.request(data.as_request(customer_id, versions_of(if_match)))
     kept = answer_as(Kept, answer)
     return Response(kept, headers={"ETag": etag_of(kept.version)})
 
 
-@get("/customers/{customer_id:str}/onboarding", responses=problems(404))
-async def read_onboarding(customer_id: CustomerId, desk: SkipValidation[Desk]) -> OnboardingState:
+@get("/customers/{customer_id:str}/onboarding", opt=CUSTOMERS, responses=problems(404))
+async def read_onboarding(
+    request: AnyRequest, customer_id: CustomerId, desk: SkipValidation[Desk]
+) -> OnboardingState:
     """How far the welcome letter has come; it begins moments after the registration."""
+    _hide_from_others(request, customer_id)
     instance = await desk.find(Instance, onboarding.stream(customer_id))
     if instance is None and await desk.find(Customer, Customer.stream(customer_id)) is None:
-        raise NotFound(f"there is no customer {customer_id!r}")
+        raise _unknown(customer_id)
     state = onboarding.state_of(instance)
     tries = state.tries if isinstance(state, Underway) else None
     return OnboardingState(customer_id=customer_id, state=type(state).__name__, tries=tries)
+
+
+def _hide_from_others(request: AnyRequest, customer_id: str) -> None:
+    if not may_see(request, customer_id):
+        raise _unknown(customer_id)
+
+
+def _unknown(customer_id: str) -> NotFound:
+    return NotFound(f"there is no customer {customer_id!r}")
 
 
 ROUTES = (register_customer, read_customer, change_customer, read_onboarding)

@@ -91,7 +91,7 @@ async def run(options: Options, flow: Flow, book: Book) -> tuple[Summary, str]:
     """Push a book through a stack of its own; return what came of it, and what the checks saw."""
     async with (
         Stack(DATA, fresh=True, flow=flow, timers=WINDOWS, say=say) as stack,
-        open_shop(stack.urls) as shop,
+        open_shop(stack.urls, stack.headers) as shop,
     ):
         services = flow.services
         connection = await connect(stack.audit_dsn)

@@ -99,10 +99,11 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(urls: Mapping[str, str]) -> AsyncIterator[Shop]:
-    """Connect to the shop's services, which are at these URLs."""
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, timeout=ANSWER_WITHIN) as session:
+async def open_shop(urls: Mapping[str, str], headers: Mapping[str, str]) -> AsyncIterator[Shop]:
+    """Connect to the shop's services, which are at these URLs; `headers` say who we are."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), timeout=ANSWER_WITHIN, headers=headers
+    ) as session:
         yield Shop(session, urls)
 
 

@@ -15,6 +15,7 @@ from services.inventory.stock import StockItem
 from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
 from stagepost.engine.web import Limit, Page, page_of, problems
+from stagepost.engine.web.access import STAFF
 from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
 from stagepost.engine.web.problems import AnyRequest
 from stagepost.errors import NotFound
@@ -32,7 +33,7 @@ class Receipt(BaseModel):
     note: Text | None = Field(default=None, examples=["delivery of 4 July"])
 
 
-@get("/stock")
+@get("/stock", opt=STAFF)
 async def list_stock(
     request: AnyRequest,
     queries: SkipValidation[Queries],
@@ -48,7 +49,7 @@ async def list_stock(
     return page_of(request, levels, limit, lambda level: level.sku)
 
 
-@get("/stock/{sku:str}", responses=problems(404))
+@get("/stock/{sku:str}", opt=STAFF, responses=problems(404))
 async def read_stock(sku: Sku, desk: SkipValidation[Desk]) -> StockLevel:
     """Where the units of one SKU are."""
     item = await desk.find(StockItem, StockItem.stream(sku))
@@ -59,6 +60,7 @@ async def read_stock(sku: Sku, desk: SkipValidation[Desk]) -> StockLevel:
 
 @put(
     "/stock/{sku:str}",
+    opt=STAFF,
     responses={
         201: ResponseSpec(StockLevel, description="The SKU is new.", generate_examples=False)
     },
@@ -72,7 +74,7 @@ async def declare_sku(sku: Sku, desk: SkipValidation[Desk]) -> Response[StockLev
     return Response(declared.stock, status_code=201 if declared.is_new else 200)
 
 
-@post("/stock/{sku:str}/receipts", status_code=200, responses=problems(404, 422))
+@post("/stock/{sku:str}/receipts", opt=STAFF, status_code=200, responses=problems(404, 422))
 async def receive_stock(
     request: AnyRequest,
     sku: Sku,

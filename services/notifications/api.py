@@ -9,10 +9,11 @@ from contracts.values import CustomerId
 from services.notifications.views import NotificationRow
 from stagepost.engine.database import Queries
 from stagepost.engine.web import Limit, Page, Position, page_of
+from stagepost.engine.web.access import CUSTOMERS, act_for, own_id
 from stagepost.engine.web.problems import AnyRequest
 
 
-@get("/notifications")
+@get("/notifications", opt=CUSTOMERS)
 async def list_notifications(
     request: AnyRequest,
     queries: SkipValidation[Queries],
@@ -22,9 +23,12 @@ async def list_notifications(
 ) -> Response[Page[NotificationRow]]:
     """Notifications of all customers, or of one, in the order in which they were asked for.
 
-    The list follows within moments.
+    Customers see their own. The list follows within moments.
     """
-    found = await queries.fetch("list_notifications", after, customer_id, limit)
+    whose = customer_id or own_id(request)
+    if whose is not None:
+        act_for(request, whose)
+    found = await queries.fetch("list_notifications", after, whose, limit)
     rows = [NotificationRow.model_validate(dict(row)) for row in found]
     return page_of(request, rows, limit, lambda row: row.position)
 

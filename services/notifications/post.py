@@ -10,6 +10,7 @@ and the spool has one file for both.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -38,13 +39,23 @@ class Person(NamedTuple):
 
 
 class PostOffice:
-    """The Calls port to a mail carrier: each call is one mail. `customers` is where they are."""
+    """The Calls port to a mail carrier: each call is one mail.
 
-    def __init__(self, carrier: Carrier, customers: str, sender: str, timeout: float) -> None:
+    `customers` is where they are, `headers` who we are to them.
+    """
+
+    def __init__(
+        self,
+        carrier: Carrier,
+        customers: str,
+        sender: str,
+        timeout: float,
+        headers: Mapping[str, str],
+    ) -> None:
         self._carrier = carrier
         self._customers = customers
         self._sender = sender
-        self._http = HttpClient(timeout)
+        self._http = HttpClient(timeout, headers)
         self._under_way = UnderWay()
 
     async def post(self, _to: str, _path: str, body: bytes, idempotency_key: str) -> bytes:

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.notifications.carriers import PORTS, Carrier, MailServer, Spool
 from services.notifications.post import PostOffice
-from stagepost.engine.settings import Settings
+from stagepost.engine.settings import Settings, headers_of
 from stagepost.errors import BadSettings
 
 PREFIX = "STAGEPOST_MAIL_"
@@ -55,8 +55,13 @@ def open_post_office(settings: Settings) -> PostOffice:
     mail = _read()
     if (customers := settings.services.get("customers")) is None:
         raise BadSettings("cannot start: STAGEPOST_SERVICES does not say where customers is")
-    timeout = settings.call_timeout
-    return PostOffice(_carrier(mail, settings), customers.rstrip("/"), mail.sender, timeout)
+    return PostOffice(
+        _carrier(mail, settings),
+        customers.rstrip("/"),
+        mail.sender,
+        settings.call_timeout,
+        headers_of(settings),
+    )
 
 
 def _carrier(mail: MailSettings, settings: Settings) -> Carrier:

@@ -9,10 +9,11 @@ from contracts.values import OrderId
 from services.shipping.views import ParcelRow
 from stagepost.engine.database import Queries
 from stagepost.engine.web import problems
+from stagepost.engine.web.access import STAFF
 from stagepost.errors import NotFound
 
 
-@get("/shipments/{order_id:str}", responses=problems(404))
+@get("/shipments/{order_id:str}", opt=STAFF, responses=problems(404))
 async def read_shipments(order_id: OrderId, queries: SkipValidation[Queries]) -> list[ParcelRow]:
     """All parcels for one order, whoever asked for them."""
     found = await queries.fetch("parcels_of_order", order_id)

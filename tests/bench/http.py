@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import Self, cast
 from urllib.parse import urlsplit
 
@@ -62,12 +63,13 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(ConnectionResetError(f"the server hung up: {exc}"))
 
 
-def request(method: str, url: str, body: bytes = b"") -> bytes:
+def request(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> bytes:
     """Return a request as it goes over the wire."""
     parts = urlsplit(url)
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
         f"{method} {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n{more}\r\n"
     )
     return head.encode() + body
 

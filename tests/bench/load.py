@@ -53,8 +53,11 @@ class Run:
 class Load:
     """Pushes orders through the shop and sees each of them end."""
 
-    def __init__(self, url: str, connections: Connections, database: Database) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], connections: Connections, database: Database
+    ) -> None:
         self._url = url
+        self._headers = headers
         self._connections = connections
         self._database = database
         self._room = asyncio.Semaphore(MAX_OPEN)
@@ -114,7 +117,7 @@ class Load:
         await self._ask(self._post(f"/{order.order_id}/cancellation"), HTTPStatus.CONFLICT)
 
     def _post(self, path: str, body: bytes = b"") -> bytes:
-        return request("POST", f"{self._url}/orders{path}", body)
+        return request("POST", f"{self._url}/orders{path}", body, self._headers)
 
     async def _watch(self, orders: int, after: int) -> float:
         """See orders end, and make room for others; return when the last one did."""
@@ -141,8 +144,10 @@ class Load:
         return 1
 
 
-async def drive(url: str, dsn: str, orders: Sequence[Order]) -> Run:
+async def drive(url: str, headers: Mapping[str, str], dsn: str, orders: Sequence[Order]) -> Run:
     """Push orders through ordering, which is at this URL and has this database.
+
+    `headers` say who we are.
 
     Raises:
         BenchFailed
@@ -150,7 +155,7 @@ async def drive(url: str, dsn: str, orders: Sequence[Order]) -> Run:
     connections = await Connections.open(url, CONNECTIONS)
     database: Database = await asyncpg.connect(dsn)
     try:
-        return await Load(url, connections, database).run(orders)
+        return await Load(url, headers, connections, database).run(orders)
     finally:
         connections.close()
         await database.close()

@@ -33,19 +33,20 @@ async def at_rest(stack: Stack, book: Book, silence: float = SILENCE) -> list[fl
     connection, a millisecond after each answer, and each of these questions takes ordering its
     time, about another. A figure is too high by two milliseconds at most.
     """
-    async with open_shop(stack.urls) as shop:
+    async with open_shop(stack.urls, stack.headers) as shop:
         await fill_the_shelves(shop, book.with_enough_stock())
     url = f"{stack.url('ordering')}/orders"
     times = []
     for order in book.orders:
         body = orjson.dumps(as_json(harmless(order)))
+        look = request("GET", f"{url}/{order.order_id}", b"", stack.headers)
         await asyncio.sleep(silence)
         connection = await Connection.open(url)
-        status, _ = await connection.ask(request("POST", url, body))
+        status, _ = await connection.ask(request("POST", url, body, stack.headers))
         accepted = time.perf_counter()
         if status != 202:
             raise BenchFailed(f"order {order.order_id} was answered {status}")
-        await _confirmed(connection, f"{url}/{order.order_id}")
+        await _confirmed(connection, look)
         times.append((time.perf_counter() - accepted) * 1000)
         connection.close()
     return times
@@ -58,8 +59,7 @@ def harmless(order: Order) -> Order:
     )
 
 
-async def _confirmed(connection: Connection, url: str) -> None:
-    look = request("GET", url)
+async def _confirmed(connection: Connection, look: bytes) -> None:
     async with asyncio.timeout(PATIENCE):
         while b'"confirmed"' not in (await connection.ask(look))[1]:
             await asyncio.sleep(LOOK)

@@ -50,13 +50,14 @@ async def push(stack: Stack, book: Book, say: Callable[[str], None]) -> Sustaine
     Raises:
         BenchFailed: an order was not accepted, or did not end.
     """
-    async with open_shop(stack.urls) as shop:
+    async with open_shop(stack.urls, stack.headers) as shop:
         await fill_the_shelves(shop, book)
     connection = await connect(stack.audit_dsn)
     try:
         sent = await connection.fetchval(MESSAGES_SENT)
         before = _used(stack)
-        run = await drive(stack.url("ordering"), stack.databases.audit_dsn("ordering"), book.orders)
+        dsn = stack.databases.audit_dsn("ordering")
+        run = await drive(stack.url("ordering"), stack.headers, dsn, book.orders)
         used = {name: now - before.get(name, 0) for name, now in _used(stack).items()}
         messages = await connection.fetchval(MESSAGES_SENT) - sent
         say(

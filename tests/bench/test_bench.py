@@ -85,7 +85,7 @@ async def app() -> AsyncIterator[str]:
 
 async def test_the_load_asks_again_on_connections_that_stay_open(app: str) -> None:
     connections = await Connections.open(app, 3)
-    asking = [connections.ask(request("POST", f"{app}/orders", b"x" * n)) for n in range(20)]
+    asking = [connections.ask(request("POST", f"{app}/orders", b"x" * n, {})) for n in range(20)]
     assert await asyncio.gather(*asking) == [202] * 20
     connections.close()
 
@@ -93,7 +93,7 @@ async def test_the_load_asks_again_on_connections_that_stay_open(app: str) -> No
 async def test_the_load_sees_that_a_server_hung_up(app: str) -> None:
     connection = await Connection.open(app)
     with pytest.raises(ConnectionResetError):
-        await connection.ask(request("POST", f"{app}/gone"))
+        await connection.ask(request("POST", f"{app}/gone", b"", {}))
 
 
 async def test_the_probe_carries_eight_messages_an_order_over_five_services(

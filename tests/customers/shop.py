@@ -23,6 +23,7 @@ from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.engine.web import make_app
+from tests.callers import an_operator
 
 SERVICES = find_services()
 
@@ -88,6 +89,7 @@ async def running(
         answers=instance.answers,
         probes=(),
         registry=metrics.registry,
+        authenticate=an_operator,
     )
     task = asyncio.create_task(instance.run())
     transport_to = ASGITransport(app)  # type: ignore[arg-type]  # Litestar says ASGI more exactly

@@ -57,7 +57,7 @@ async def shop(new_database: NewDatabase) -> AsyncIterator[Shop]:
             running("customers", databases[0].service, broker, delays=DELAYS)
         )
         url = await exits.enter_async_context(in_front_of(customers))
-        office = PostOffice(MailServer(mail.url, 5), url, "shop@stagepost.example", 5)
+        office = PostOffice(MailServer(mail.url, 5), url, "shop@stagepost.example", 5, {})
         exits.push_async_callback(office.close)
         notifications = await exits.enter_async_context(
             running("notifications", databases[1].service, broker, calls=office)

@@ -76,7 +76,7 @@ async def shop(fake: FakeShop) -> AsyncIterator[Shop]:
     async with TestServer(app) as server:
         url = str(server.make_url("/")).rstrip("/")
         async with open_shop(
-            dict.fromkeys(("ordering", "inventory", "shipping", "customers"), url)
+            dict.fromkeys(("ordering", "inventory", "shipping", "customers"), url), {}
         ) as shop:
             yield shop
 
@@ -168,6 +168,6 @@ async def test_an_order_that_is_not_taken_ends_the_drive_with_the_answer(
 
 async def test_a_service_that_is_gone_ends_the_drive() -> None:
     nowhere = dict.fromkeys(("ordering", "inventory"), "http://127.0.0.1:1")
-    async with open_shop(nowhere) as shop:
+    async with open_shop(nowhere, {}) as shop:
         with pytest.raises(DriveFailed, match="was not answered"):
             await fill_the_shelves(shop, Book("", (), {"chair": 1}))

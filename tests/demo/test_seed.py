@@ -36,7 +36,7 @@ class Inventory:
 
 async def seeded(inventory: Inventory) -> dict[str, int]:
     async with TestServer(inventory.app) as server:
-        await seed({"inventory": str(server.make_url("")).rstrip("/")})
+        await seed({"inventory": str(server.make_url("")).rstrip("/")}, {})
     return inventory.stock
 
 

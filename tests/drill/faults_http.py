@@ -20,10 +20,15 @@ DRIP_SECONDS = 4.0
 _RESET = struct.pack("ii", 1, 0)
 
 HALVES = (
-    b'POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n{"order_id": "',
-    b"GET /orders?limit=500 HTTP/1.1\r\nHost: x\r\n\r\n",
-    b"GET /jour",
+    'POST /orders HTTP/1.1\r\nHost: x\r\n%sContent-Length: 4000\r\n\r\n{"order_id": "',
+    "GET /orders?limit=500 HTTP/1.1\r\nHost: x\r\n%s\r\n",
+    "GET /jour",
 )
+
+
+def _halves(site: Site) -> list[bytes]:
+    said = "".join(f"{name}: {value}\r\n" for name, value in site.stack.headers.items())
+    return [half.replace("%s", said).encode() for half in HALVES]
 
 
 async def _connect(site: Site) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -35,12 +40,13 @@ async def _connect(site: Site) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
 async def hang_up(site: Site) -> Struck:
     """Connect a thousand times, ask by half, or for much, and hang up without a word."""
     opened = 0
+    halves = _halves(site)
 
     async def client(number: int) -> None:
         nonlocal opened
         _, writer = await _connect(site)
         opened += 1
-        writer.write(HALVES[number % len(HALVES)])
+        writer.write(halves[number % len(halves)])
         await writer.drain()
         await asyncio.sleep(site.dice.random())
         # A reset, not a farewell: what is under way for us has nobody to go to.
@@ -63,7 +69,7 @@ async def drip(site: Site) -> Struck:
     until = time.monotonic() + DRIP_SECONDS
     sent = 0
     try:
-        request = HALVES[0]
+        request = _halves(site)[0]
         while time.monotonic() < until and sent < len(request):
             for writer in writers:
                 writer.write(request[sent : sent + 1])

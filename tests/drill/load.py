@@ -81,10 +81,17 @@ class Load:
     """
 
     def __init__(
-        self, urls: Mapping[str, str], seed: int, rate: float = RATE, *, owned: bool = True
+        self,
+        urls: Mapping[str, str],
+        headers: Mapping[str, str],
+        seed: int,
+        rate: float = RATE,
+        *,
+        owned: bool = True,
     ) -> None:
         self._owned = owned
         self._urls = urls
+        self._headers = headers
         self._seed = seed
         self._rate = rate
         self._windows = 0
@@ -96,7 +103,9 @@ class Load:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE), timeout=ONE_TRY
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE),
+            timeout=ONE_TRY,
+            headers=self._headers,
         )
         self._task = asyncio.create_task(self._flow())
         return self

@@ -86,7 +86,9 @@ class Drill:
         """Do the faults of a plan that find time until then; `tell` hears of each."""
         injections: list[Injection] = []
         window, marks = await self._open()
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http:
+        async with aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=2), headers=self._stack.headers
+        ) as http:
             for number, fault in enumerate(plan):
                 if time.monotonic() + fault.seconds > until:
                     continue
@@ -198,7 +200,7 @@ async def drill(
         await audit.prepare()
         try:
             async with (
-                Load(stack.urls, seed, owned=flow.style != CHOREOGRAPHED) as load,
+                Load(stack.urls, stack.headers, seed, owned=flow.style != CHOREOGRAPHED) as load,
                 Watch(stack) as watch,
             ):
                 work = Drill(stack, load, watch, audit, seed)

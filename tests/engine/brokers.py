@@ -69,7 +69,9 @@ async def fed(connect: Callable[[Transport], Awaitable[Transport]]) -> AsyncIter
     async with serving(store) as source:
 
         def either(name: str) -> Awaitable[Transport]:
-            end = Teller(source, store) if name == SOURCE else FeedTransport({SOURCE: source.url})
+            end = (
+                Teller(source, store) if name == SOURCE else FeedTransport({SOURCE: source.url}, {})
+            )
             return connect(cast("Transport", end))  # each is one half of one
 
         yield Broker(either, lambda: None, lambda: None)

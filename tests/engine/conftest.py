@@ -97,7 +97,7 @@ async def reader_of(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReaderOf]:
     with capture_logs() as logs:
 
         async def make(url: str) -> Reader:
-            readers.append(Reader(FeedTransport({SOURCE: url}), logs))
+            readers.append(Reader(FeedTransport({SOURCE: url}, {}), logs))
             return readers[-1]
 
         yield make

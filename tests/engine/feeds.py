@@ -22,6 +22,7 @@ from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.transports import StreamId
 from stagepost.engine.transports.feed import FeedSubscription, FeedTransport
 from stagepost.engine.web import Server, http_server, make_app
+from tests.callers import an_operator
 from tests.engine.shop import SHOP
 from tests.engine.stores import heard
 from tests.engine.transports import READER, SOURCE, TYPES, take
@@ -51,6 +52,7 @@ class Source:
             answers=None,  # type: ignore[arg-type]  # no command is brought
             probes=[],
             registry=CollectorRegistry(),
+            authenticate=an_operator,
         )
         listening = socket.create_server(("127.0.0.1", self._port))
         self._port = listening.getsockname()[1]

@@ -31,6 +31,7 @@ from stagepost.engine.transport_names import HTTP, NATS
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.engine.web import http_server, make_app
 from stagepost.messages import decode, encode
+from tests.callers import the_sender
 from tests.engine.counter import (
     COUNTER,
     Announce,
@@ -57,7 +58,7 @@ class CountingWorld(World):
     async def serving(self, holder: str = "counter-1") -> AsyncIterator[Served]:
         """Run an instance, and serve its HTTP side on a socket of its own."""
         async with self.running(holder) as instance, _on_a_socket(instance, self.store) as url:
-            recipients = HttpRecipients({"counter": url}, LONG)
+            recipients = HttpRecipients({"counter": url}, LONG, {})
             try:
                 yield Served(instance, url, recipients)
             finally:
@@ -93,6 +94,7 @@ async def _on_a_socket(instance: Instance, store: Store) -> AsyncIterator[str]:
         answers=instance.answers,
         probes=[],
         registry=CollectorRegistry(),
+        authenticate=the_sender,
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = http_server(app, host="127.0.0.1", port=0)

@@ -23,7 +23,6 @@ from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.web import (
     Authenticate,
     Probe,
-    anonymous,
     http_server,
     make_app,
     problems,
@@ -31,6 +30,7 @@ from stagepost.engine.web import (
 from stagepost.engine.web.problems import PROBLEM_JSON
 from stagepost.errors import Conflict, NoRoom, NotFound, OutcomeUnknown, Refused, StoreUnavailable
 from stagepost.messages import Id, Text
+from tests.callers import an_operator
 
 
 class Basket(BaseModel):
@@ -103,7 +103,7 @@ class World:
 
     @asynccontextmanager
     async def served(
-        self, authenticate: Authenticate = anonymous
+        self, authenticate: Authenticate = an_operator
     ) -> AsyncIterator[httpx.AsyncClient]:
         app = make_app(
             SHOP,

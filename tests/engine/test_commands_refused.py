@@ -169,7 +169,7 @@ async def test_a_command_that_nobody_here_handles_is_a_dead_letter(world: Counti
 async def test_a_command_for_another_service_is_421(in_memory: CountingWorld) -> None:
     async with in_memory.serving() as served:
         strays = in_memory.next_command("a", 1, recipient="payments")
-        recipients = HttpRecipients({"payments": served.url}, LONG)
+        recipients = HttpRecipients({"payments": served.url}, LONG, {})
         with pytest.raises(CallFailed, match=r"421.*this is counter.*to payments"):
             await recipients.ask(strays)
         await recipients.close()

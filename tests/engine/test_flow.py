@@ -19,6 +19,7 @@ from stagepost.engine.flow_kept import change_flow, check_flow, kept_flow
 from stagepost.engine.migrations import migrate
 from stagepost.engine.settings import Settings
 from stagepost.engine.store_postgres import PostgresStore
+from stagepost.engine.tokens import Issuer
 from stagepost.errors import BadSettings
 from tests.conftest import Database, NewDatabase
 from tests.engine.stores import heard
@@ -234,7 +235,10 @@ async def test_a_service_that_is_started_in_another_flow_does_not_start(
     await check_flow(pool, "payments", SYNCHRONOUS)
     await pool.close()
     settings = Settings(
-        database=SecretStr(database.service), nats_url=SecretStr("nats://127.0.0.1:1"), port=0
+        database=SecretStr(database.service),
+        nats_url=SecretStr("nats://127.0.0.1:1"),
+        token_key=Issuer("a secret of this test, long enough").public_key,
+        port=0,
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         monkeypatch.setattr(serve, "_listen", lambda *_: listening)

@@ -47,7 +47,7 @@ async def opened_over_http(taker: Taker, seconds: float, exits: AsyncExitStack) 
     app = web.Application()
     app.router.add_post("/commands", handle)
     url = await exits.enter_async_context(serving(app))
-    recipients = HttpRecipients({"counter": f"{url}/"}, seconds)
+    recipients = HttpRecipients({"counter": f"{url}/"}, seconds, {})
     exits.push_async_callback(recipients.close)
     return recipients
 
@@ -219,7 +219,7 @@ async def test_over_http_whatever_is_no_answer_has_failed_and_says_why(
     app = web.Application()
     app.router.add_post("/commands", handle)
     async with serving(app) as url:
-        recipients = HttpRecipients({"counter": url}, LONG)
+        recipients = HttpRecipients({"counter": url}, LONG, {})
         with pytest.raises(CallFailed, match=said):
             await recipients.ask(command())
         await recipients.close()
@@ -229,14 +229,14 @@ async def test_over_http_whatever_is_no_answer_has_failed_and_says_why(
 
 
 async def test_nobody_listening_is_a_recipient_that_is_gone(unused_tcp_port: int) -> None:
-    recipients = HttpRecipients({"counter": f"http://127.0.0.1:{unused_tcp_port}"}, LONG)
+    recipients = HttpRecipients({"counter": f"http://127.0.0.1:{unused_tcp_port}"}, LONG, {})
     with pytest.raises(CallFailed, match=r"counter\.Count to counter got no answer"):
         await recipients.ask(command())
     await recipients.close()
 
 
 async def test_a_recipient_that_nobody_located_is_named_with_the_setting() -> None:
-    recipients = HttpRecipients({}, LONG)
+    recipients = HttpRecipients({}, LONG, {})
     with pytest.raises(CallFailed, match="where counter is: add it to STAGEPOST_SERVICES"):
         await recipients.ask(command())
     await recipients.close()

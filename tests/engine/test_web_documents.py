@@ -22,6 +22,7 @@ from stagepost.engine.web import (
 from stagepost.engine.web.documents import describe
 from stagepost.engine.web.pages import STATIC
 from stagepost.engine.web.problems import PROBLEM_JSON, PROBLEMS_PAGE
+from tests.callers import an_operator
 from tests.engine.shop import SHOP, World
 
 
@@ -46,6 +47,7 @@ def document_of(service: Service) -> dict[str, Any]:
         answers=None,  # type: ignore[arg-type]  # no command is brought
         probes=[],
         registry=CollectorRegistry(),
+        authenticate=an_operator,
     )
     return describe(service, app)
 

@@ -75,7 +75,7 @@ async def test_a_full_page_is_the_same_for_ever_and_is_not_sent_twice(
 ) -> None:
     await source.tell(told(), told(), told())
     first = await client.get("/feed?limit=3")
-    assert first.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert first.headers["cache-control"] == "private, max-age=31536000, immutable"
     etag = first.headers["etag"]
     assert etag.startswith('"')
 

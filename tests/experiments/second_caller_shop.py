@@ -178,7 +178,7 @@ async def run(style: str, folder: Path) -> None:
     env = {"STAGEPOST_OUTSIDE_SLOW_SECONDS": str(SLOW)}
     async with (
         Stack(folder, flow=flow, timers=TIMERS, env=env) as stack,
-        open_shop(stack.urls) as shop,
+        open_shop(stack.urls, stack.headers) as shop,
     ):
         seen = await keep(stack, shop, flow)
     (folder / "seen.json").write_text(seen.model_dump_json())

@@ -154,5 +154,5 @@ async def _opened(
         timers={"LetterDue": DEADLINE},
         env={"STAGEPOST_MAIL_SERVER": mail.url},
     )
-    async with stack, aiohttp.ClientSession() as http:
+    async with stack, aiohttp.ClientSession(headers=stack.headers) as http:
         yield Shop(Customer(http, stack))

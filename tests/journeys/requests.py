@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ WAIT = aiohttp.ClientTimeout(total=30)
 
 @asynccontextmanager
 async def constant_requests(
-    url: str, body: Callable[[], Any] | None = None
+    url: str, headers: Mapping[str, str], body: Callable[[], Any] | None = None
 ) -> AsyncIterator[list[int | str]]:
     """Ask again and again while inside: yields the status of each answer, or what went wrong.
 
@@ -25,7 +25,7 @@ async def constant_requests(
     """
     answers: list[int | str] = []
     done = asyncio.Event()
-    async with aiohttp.ClientSession(timeout=WAIT) as session:
+    async with aiohttp.ClientSession(timeout=WAIT, headers=headers) as session:
 
         async def ask() -> None:
             try:

@@ -15,7 +15,7 @@ async def test_who_commands_a_service_that_does_not_run_goes_on(tmp_path: Path) 
     alone = Flow(only=frozenset({"customers"}))
     async with (
         Stack(tmp_path, flow=alone, say=lambda _: None) as stack,
-        aiohttp.ClientSession() as http,
+        aiohttp.ClientSession(headers=stack.headers) as http,
     ):
         customer = Customer(http, stack)
         assert await customer.register("ada") == 201

@@ -118,7 +118,7 @@ async def test_status_is_printed_as_json(stack: Stack) -> None:
 
 async def test_a_restart_of_the_only_instance_fails_no_request(stack: Stack) -> None:
     before = stack.pid("shipping")
-    async with constant_requests(f"{stack.url('shipping')}/health/live") as answers:
+    async with constant_requests(f"{stack.url('shipping')}/health/live", {}) as answers:
         said = await stagepost("restart", "shipping", data=stack.data)
 
     assert (said.status, said.out) == (0, "shipping-1 is back\n")
@@ -128,7 +128,7 @@ async def test_a_restart_of_the_only_instance_fails_no_request(stack: Stack) -> 
 
 
 async def test_who_waits_for_the_feed_holds_up_no_restart(stack: Stack) -> None:
-    async with aiohttp.ClientSession(stack.url("shipping")) as http:
+    async with aiohttp.ClientSession(stack.url("shipping"), headers=stack.headers) as http:
         end = (await http.get("/feed?limit=1")).headers["Stagepost-End"].partition(":")[2]
         waiting = [asyncio.create_task(http.get(f"/feed?after={end}&wait=30")) for _ in range(20)]
         await asyncio.sleep(0.3)

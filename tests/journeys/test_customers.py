@@ -54,7 +54,7 @@ async def shop(request: pytest.FixtureRequest) -> AsyncIterator[Shop]:
         timers = {"LetterDue": DEADLINE, "AnswersDue": 2}
         async with (
             Stack(data, flow=Flow(request.param), timers=timers, env=env) as stack,
-            aiohttp.ClientSession() as http,
+            aiohttp.ClientSession(headers=stack.headers) as http,
         ):
             customer = Customer(http, stack)
             await customer.receive("chair", 1000)

@@ -19,13 +19,13 @@ _numbers = count(1)
 
 @pytest.fixture
 async def ordering(stack: Stack) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(stack.url("ordering")) as http:
+    async with aiohttp.ClientSession(stack.url("ordering"), headers=stack.headers) as http:
         yield http
 
 
 @pytest.fixture
 async def inventory(stack: Stack) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(stack.url("inventory")) as http:
+    async with aiohttp.ClientSession(stack.url("inventory"), headers=stack.headers) as http:
         yield http
 
 
@@ -164,7 +164,7 @@ async def test_a_body_where_none_is_taken_is_refused(
     stack: Stack, service: str, method: str, path: str
 ) -> None:
     async with (
-        aiohttp.ClientSession(stack.url(service)) as http,
+        aiohttp.ClientSession(stack.url(service), headers=stack.headers) as http,
         http.request(method, path, json={"quantity": 5}) as answer,
     ):
         assert answer.status == 400

@@ -114,7 +114,7 @@ async def test_holders_that_die_or_freeze_under_orders_are_replaced_and_nothing_
             await asyncio.sleep(1)
             os.kill(pid, signal.SIGCONT)  # and it must find that the lease has passed on
 
-    async with open_shop(pair.urls) as impatient:
+    async with open_shop(pair.urls, pair.headers) as impatient:
         await fill_the_shelves(impatient, book)
         shop = PatientShop(impatient.session, impatient.urls)
         room = asyncio.Semaphore(ORDERS)
@@ -141,7 +141,9 @@ async def test_a_rolling_restart_under_constant_orders_fails_no_request(pair: St
     before = {s.service: s.instances for s in await standings(pair.data)}
     services = ("ordering", "fulfillment")
 
-    async with constant_requests(f"{pair.url('ordering')}/orders", an_order) as answers:
+    async with constant_requests(
+        f"{pair.url('ordering')}/orders", pair.headers, an_order
+    ) as answers:
         back = [instance async for instance in rolling_restart(pair.data, services)]
 
     assert back == [f"{service}-{number}" for service in services for number in (1, 2)]
@@ -173,7 +175,7 @@ async def test_while_the_broker_stands_still_new_orders_are_refused_and_accepted
     accepted: list[dict[str, Any]] = []
     os.kill(pair.pid("nats"), signal.SIGSTOP)
     try:
-        async with aiohttp.ClientSession() as http, asyncio.timeout(60):
+        async with aiohttp.ClientSession(headers=pair.headers) as http, asyncio.timeout(60):
             while (refused := await post(http, url, order := an_order()))[0] == 202:
                 accepted.append(order)
             again = await post(http, url, accepted[0])
@@ -188,7 +190,7 @@ async def test_while_the_broker_stands_still_new_orders_are_refused_and_accepted
     assert (status, kind, retry_after) == (503, "application/problem+json", "5")
     assert len(accepted) >= BACKLOG
     assert (again[0], known, unknown) == (202, 200, 404)
-    async with aiohttp.ClientSession() as http, asyncio.timeout(60):
+    async with aiohttp.ClientSession(headers=pair.headers) as http, asyncio.timeout(60):
         while (await post(http, url, an_order()))[0] != 202:  # and then there is room again
             await asyncio.sleep(0.2)
         for order in accepted:

@@ -118,7 +118,7 @@ async def survive(
     """Have orders flow while these are killed."""
     book = generate(orders, seed=11)
     accepted: dict[str, float] = {}
-    async with open_shop(stack.urls) as impatient:
+    async with open_shop(stack.urls, stack.headers) as impatient:
         await fill_the_shelves(impatient, book)
         shop = PatientShop(impatient.session, impatient.urls)
         room = asyncio.Semaphore(24)

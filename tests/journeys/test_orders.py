@@ -13,7 +13,7 @@ from tests.journeys.customer import Customer
 
 @pytest.fixture
 async def customer(stack: Stack) -> AsyncIterator[Customer]:
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(headers=stack.headers) as http:
         ada = Customer(http, stack)
         await ada.receive("chair", 1000)
         yield ada

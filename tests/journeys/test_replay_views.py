@@ -43,7 +43,10 @@ async def orders_flow(stack: Stack) -> AsyncIterator[list[str]]:
             placed.append(name)
             await asyncio.sleep(0.02)
 
-    async with aiohttp.ClientSession(stack.url("ordering")) as http, asyncio.TaskGroup() as group:
+    async with (
+        aiohttp.ClientSession(stack.url("ordering"), headers=stack.headers) as http,
+        asyncio.TaskGroup() as group,
+    ):
         group.create_task(place(http))
         while len(placed) < 5:
             await asyncio.sleep(0.02)
@@ -73,7 +76,7 @@ async def test_every_view_is_shown_with_its_lag(stack: Stack) -> None:
 async def test_a_rebuild_under_load_stops_no_reader_and_finds_what_was_wrong(stack: Stack) -> None:
     async with (
         orders_flow(stack) as placed,
-        constant_requests(f"{stack.url('ordering')}/orders?limit=500") as answers,
+        constant_requests(f"{stack.url('ordering')}/orders?limit=500", stack.headers) as answers,
     ):
         owner = await asyncpg.connect(stack.databases.owner_dsn("ordering"))
         async with asyncio.timeout(30):
@@ -93,7 +96,10 @@ async def test_a_rebuild_under_load_stops_no_reader_and_finds_what_was_wrong(sta
     found = {one["view"]: one for one in await typed(stack, "views")}
     assert found["orders"]["rebuilt_at"] is not None
     listed: list[str] = []
-    async with aiohttp.ClientSession(stack.url("ordering")) as http, asyncio.timeout(30):
+    async with (
+        aiohttp.ClientSession(stack.url("ordering"), headers=stack.headers) as http,
+        asyncio.timeout(30),
+    ):
         while not set(placed) <= set(listed):
             url: str | None = "/orders?limit=500"
             while url is not None:

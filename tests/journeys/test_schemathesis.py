@@ -25,6 +25,7 @@ async def test_no_input_makes_a_service_break_its_document(
         f"{stack.url(service)}/schema/openapi.json",
         *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful"),
         *("--max-examples", str(EXAMPLES), "--seed", "1", "--generation-database", "none"),
+        *("--header", f"Authorization: {stack.headers['Authorization']}"),
         "--no-color",
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,

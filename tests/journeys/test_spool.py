@@ -11,7 +11,7 @@ from tests.journeys.customer import Customer
 
 
 async def test_a_letter_lies_in_the_spool_and_its_hash_is_the_proof(stack: Stack) -> None:
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(headers=stack.headers) as http:
         customer = Customer(http, stack)
         await customer.register("spooled")
         await customer.until_onboarding("spooled", "Onboarded")

@@ -82,7 +82,7 @@ async def seen(request: pytest.FixtureRequest) -> AsyncIterator[Seen]:
     timers = {"AnswersDue": DEADLINE, "GoodsDue": 2 * SLOW}
     env = {"STAGEPOST_OUTSIDE_SLOW_SECONDS": str(SLOW)}
     async with Stack(data, flow=flow, timers=timers, env=env) as stack:
-        async with aiohttp.ClientSession() as http:
+        async with aiohttp.ClientSession(headers=stack.headers) as http:
             journeys = Journeys(Customer(http, stack), flow)
             await journeys.go()
         yield journeys.seen

@@ -65,7 +65,7 @@ async def server() -> AsyncIterator[mail_server.MailServer]:
 
 
 async def send(carrier: Carrier, url: str) -> dict[str, Any]:
-    office = PostOffice(carrier, url, SENDER, 5)
+    office = PostOffice(carrier, url, SENDER, 5, {})
     try:
         answer = await office.post("mail", "", MAIL.model_dump_json().encode(), KEY)
     finally:

@@ -22,7 +22,7 @@ def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def opened(**settings: object) -> PostOffice:
-    given = {"database": "postgresql://here", "services": CUSTOMERS} | settings
+    given = {"database": "postgresql://here", "services": CUSTOMERS, "token": "t"} | settings
     office = open_post_office(Settings(**given))  # type: ignore[arg-type]
     await office.close()
     return office

@@ -29,6 +29,7 @@ from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.engine.web import make_app
 from stagepost.messages import Message, encode, example
+from tests.callers import an_operator
 from tests.conftest import NewDatabase
 
 SQL = service.sql / "queries.sql"
@@ -102,6 +103,7 @@ async def running(dsn: str, delays: dict[str, float]) -> AsyncIterator[Fulfillme
         answers=instance.answers,
         probes=(),
         registry=metrics.registry,
+        authenticate=an_operator,
     )
     task = asyncio.create_task(instance.run())
     transport = ASGITransport(app)  # type: ignore[arg-type]  # Litestar says ASGI more exactly

@@ -17,6 +17,7 @@ from stagepost.engine.desk import Desk
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.web import make_app
+from tests.callers import an_operator
 from tests.simulation.loop import Process, VirtualLoop, here
 from tests.simulation.plan import SHOP
 
@@ -51,6 +52,7 @@ def app_of(service: str) -> Litestar:
         answers=cast("Answers", None),
         probes=[],
         registry=CollectorRegistry(),
+        authenticate=an_operator,
     )
 
 

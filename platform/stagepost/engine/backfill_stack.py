@@ -16,6 +16,8 @@ from stagepost.engine.operate import read_stack
 from stagepost.engine.replay.given import one_of
 from stagepost.engine.replay.told import Progress
 from stagepost.engine.service import Service
+from stagepost.engine.stack.folder import Passwords
+from stagepost.engine.stack.keys import operator_headers
 from stagepost.engine.stack.reach import Reach, reach
 from stagepost.engine.store import Store
 from stagepost.engine.store_postgres import PostgresStore
@@ -80,7 +82,8 @@ async def _feed(reached: Reach, source: str, store: PostgresStore) -> AsyncItera
     if source not in running:
         yield lambda after, limit: page_of(store, after, limit)
         return
-    transport = FeedTransport({source: running[source]["url"]})
+    headers = operator_headers(Passwords(reached.data / "secrets.json"))
+    transport = FeedTransport({source: running[source]["url"]}, headers)
 
     async def ask(after: int, limit: int) -> Answer:
         try:

@@ -14,7 +14,7 @@ class HttpCalls:
 
     def __init__(self, urls: Mapping[str, str], timeout: float) -> None:
         self._urls = {to: url.rstrip("/") for to, url in urls.items()}
-        self._http = HttpClient(timeout)
+        self._http = HttpClient(timeout, {})
 
     async def post(self, to: str, path: str, body: bytes, idempotency_key: str) -> bytes:
         """POST a JSON body; return the JSON body of the answer.

@@ -16,6 +16,7 @@ from stagepost.engine.cli_links import check, links
 from stagepost.engine.cli_move import export, import_
 from stagepost.engine.cli_replay import events, trace
 from stagepost.engine.cli_rerun import backfill, replay
+from stagepost.engine.cli_token import token
 from stagepost.engine.cli_travel import diff, state
 from stagepost.engine.cli_views import rebuild, verify, views
 from stagepost.engine.styles import ORCHESTRATED
@@ -30,7 +31,19 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 app.command(links)
 app.command(check)
-for command in (events, state, diff, trace, views, rebuild, verify, replay, backfill, export):
+for command in (
+    events,
+    state,
+    diff,
+    trace,
+    views,
+    rebuild,
+    verify,
+    replay,
+    backfill,
+    export,
+    token,
+):
     app.command(command)
 app.command(import_, name="import")
 

@@ -26,15 +26,16 @@ class HttpClient:
     """Makes requests. It is made inside a running event loop.
 
     `timeout` is how many seconds one may take, from connecting to the end of the answer. How many
-    run at once is the caller's to say.
+    run at once is the caller's to say. `headers` go with every request.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, headers: Mapping[str, str]) -> None:
         self._timeout = timeout
         self._under_way = UnderWay()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=timeout),
+            headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 

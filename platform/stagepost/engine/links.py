@@ -155,6 +155,13 @@ def routes_of(service: Service, services: Mapping[str, Service], links: Links) -
     )
 
 
+def transports_of(services: Mapping[str, Service], links: Links) -> frozenset[str]:
+    """Return every transport that some link of these services has, or what nobody reads."""
+    return frozenset[str]().union(
+        *(routes_of(service, services, links).transports for service in services.values())
+    )
+
+
 def _published(
     service: Service, ours: Iterable[Link], default: str
 ) -> Mapping[str, frozenset[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from stagepost.engine.answers import WAIT_SECONDS
 from stagepost.engine.flow import Flow
@@ -13,17 +13,14 @@ from stagepost.engine.network import Network
 from stagepost.engine.recipients import NoRecipients, Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.service import Service
-from stagepost.engine.settings import Settings
+from stagepost.engine.settings import Settings, headers_of, needed
 from stagepost.engine.transport_names import HTTP, KAFKA, NATS
 from stagepost.engine.transports import NoWords, Transport, Words
 from stagepost.engine.transports.feed import FeedTransport
 from stagepost.engine.transports.nats import NatsTransport
-from stagepost.errors import BadSettings
 
 if TYPE_CHECKING:
     from stagepost.engine.transports.kafka import KafkaTransport
-
-T = TypeVar("T")
 
 
 def open_network(
@@ -47,19 +44,20 @@ def open_network(
         transports[KAFKA] = kafka = _kafka(service, settings)
         exits.push_async_callback(kafka.close)
     if HTTP in routes.transports:
-        transports[HTTP] = feeds = FeedTransport(settings.services)
+        transports[HTTP] = feeds = FeedTransport(settings.services, headers_of(settings))
         exits.push_async_callback(feeds.close)
     recipients: Recipients = NoRecipients()
     if routes.posts:
         # A recipient may keep us waiting that long before it says that it has no answer yet.
-        recipients = HttpRecipients(settings.services, settings.call_timeout + WAIT_SECONDS)
+        patience = settings.call_timeout + WAIT_SECONDS
+        recipients = HttpRecipients(settings.services, patience, headers_of(settings))
         exits.push_async_callback(recipients.close)
     return Network(transports, words, recipients, flow.links)
 
 
 def _nats(service: Service, settings: Settings) -> NatsTransport:
-    url = _needed(settings.nats_url, "STAGEPOST_NATS_URL")
-    return NatsTransport(url.get_secret_value(), service.name)
+    url = needed(settings.nats_url, "STAGEPOST_NATS_URL")
+    return NatsTransport(url.get_secret_value(), service.name, settings.nats_ca)
 
 
 def _kafka(service: Service, settings: Settings) -> KafkaTransport:
@@ -68,11 +66,5 @@ def _kafka(service: Service, settings: Settings) -> KafkaTransport:
     from stagepost.engine.transports.kafka_client import read_properties  # noqa: PLC0415
 
     return KafkaTransport(
-        partial(read_properties, _needed(settings.kafka, "STAGEPOST_KAFKA")), service.name
+        partial(read_properties, needed(settings.kafka, "STAGEPOST_KAFKA")), service.name
     )
-
-
-def _needed(value: T | None, name: str) -> T:
-    if value is None:
-        raise BadSettings(f"cannot start: links of this service need {name}")
-    return value

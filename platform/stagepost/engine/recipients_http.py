@@ -23,11 +23,11 @@ _EXCERPT = 300  # characters of a refusal that are told
 
 
 class HttpRecipients:
-    """The Recipients port over HTTP; `urls` says where each service is."""
+    """The Recipients port over HTTP; `urls` says where each service is, `headers` who we are."""
 
-    def __init__(self, urls: Mapping[str, str], timeout: float) -> None:
+    def __init__(self, urls: Mapping[str, str], timeout: float, headers: Mapping[str, str]) -> None:
         self._urls = {name: url.rstrip("/") for name, url in urls.items()}
-        self._http = HttpClient(timeout)
+        self._http = HttpClient(timeout, headers)
 
     async def ask(self, command: Envelope) -> Envelope | None:
         to = command.recipient

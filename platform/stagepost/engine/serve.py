@@ -24,12 +24,14 @@ from stagepost.engine.network_open import open_network
 from stagepost.engine.room import Room
 from stagepost.engine.runtime import Instance, stop_on_signals
 from stagepost.engine.service import Service
-from stagepost.engine.settings import Settings
+from stagepost.engine.settings import Settings, needed
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics, configure_logging
+from stagepost.engine.tokens import Verifier
 from stagepost.engine.transports import Transport
 from stagepost.engine.web import Probe, Server, http_server, make_app
+from stagepost.engine.web.access import Access
 from stagepost.errors import BadSettings, NoRoom, StoreUnavailable, TransportUnavailable
 
 START_SECONDS = 10.0
@@ -117,7 +119,7 @@ async def _open_world(
     service: Service, flow: Flow, settings: Settings, listening: socket, exits: AsyncExitStack
 ) -> tuple[Server, Instance]:
     """Connect to everything outside, and wire an instance and its HTTP server to it."""
-    dsn = settings.database.get_secret_value()
+    access, dsn = _access(settings), settings.database.get_secret_value()
     pool = await _reach_database(dsn)
     exits.push_async_callback(pool.close)
     # Readers wait for readers: never does what writes, or renews the lease, wait behind them.
@@ -153,6 +155,7 @@ async def _open_world(
         answers=instance.answers,
         probes=_probes(store, pool, service, network, instance),
         registry=instance.metrics.registry,
+        authenticate=access,
     )
     host, port = listening.getsockname()[:2]
 
@@ -161,6 +164,16 @@ async def _open_world(
             settings.pid_file.write_text(str(os.getpid()))
 
     return http_server(app, host=host, port=port, fd=listening.fileno(), serving=serving), instance
+
+
+def _access(settings: Settings) -> Access:
+    """Return who may call what.
+
+    Raises:
+        BadSettings: nobody said who makes tokens.
+    """
+    key = needed(settings.token_key, "STAGEPOST_TOKEN_KEY")
+    return Access(Verifier(key), settings.rate_limit)
 
 
 def _calls(service: Service, settings: Settings) -> Calls:

@@ -6,17 +6,29 @@ import os
 import socket
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import DirectoryPath, Field, SecretStr, ValidationError
+from pydantic import DirectoryPath, Field, FilePath, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from stagepost.engine.styles import ORCHESTRATED, STYLES
+from stagepost.engine.tokens import bearer
 from stagepost.errors import BadSettings
 
 PREFIX = "STAGEPOST_"
-OTHERS = ("STAGEPOST_PARENT", "STAGEPOST_OWNER_DATABASE", "STAGEPOST_OUTSIDE_", "STAGEPOST_MAIL_")
-"""Read elsewhere: by the stack, by `stagepost migrate`, by the world outside, by notifications."""
+OTHERS = (
+    "STAGEPOST_PARENT",
+    "STAGEPOST_OWNER_DATABASE",
+    "STAGEPOST_TOKEN_SECRET",
+    "STAGEPOST_OUTSIDE_",
+    "STAGEPOST_MAIL_",
+)
+"""Read elsewhere: by the stack, by `stagepost migrate`, by `stagepost token`, by the world outside,
+by notifications."""
+
+
+T = TypeVar("T")
 
 
 def _unique() -> str:
@@ -54,6 +66,23 @@ class Settings(BaseSettings):
     services: dict[str, str] = Field(
         default_factory=dict,
         description='Where services are, for links over HTTP: {"payments": "http://127.0.0.1:8002"}.',
+    )
+    nats_ca: FilePath | None = Field(
+        default=None,
+        description="Certificate of whoever vouches for the NATS server, where its URL is tls://...",
+    )
+    token_key: str | None = Field(
+        default=None, description="Public key of whoever makes tokens: `stagepost token --key`."
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="The service's own token, to ask others: `stagepost token service NAME`.",
+    )
+    rate_limit: int = Field(
+        default=100,
+        ge=1,
+        description="Requests a second that a customer may make of one instance, and new tokens"
+        " that an address may bring.",
     )
     instance: str = Field(
         default_factory=_unique,
@@ -110,6 +139,30 @@ class Settings(BaseSettings):
         pattern="^(DEBUG|INFO|WARNING|ERROR)$",
         description="DEBUG, INFO, WARNING or ERROR.",
     )
+
+
+def needed(value: T | None, name: str) -> T:
+    """Return a setting that not every service needs.
+
+    Raises:
+        BadSettings: it is missing.
+    """
+    if value is None:
+        raise BadSettings(f"cannot start: this service needs {name} ({_purpose_of(name)})")
+    return value
+
+
+def headers_of(settings: Settings) -> dict[str, str]:
+    """Return what a service says of itself to the others.
+
+    Raises:
+        BadSettings: it has no token.
+    """
+    return bearer(needed(settings.token, "STAGEPOST_TOKEN").get_secret_value())
+
+
+def _purpose_of(name: str) -> str | None:
+    return Settings.model_fields[name.removeprefix(PREFIX).lower()].description
 
 
 def load_settings() -> Settings:

@@ -18,3 +18,10 @@ SELECT * FROM orders
 WHERE position > $1 AND ($2::text IS NULL OR status = $2)
 ORDER BY position
 LIMIT $3
+
+-- name: list_own_orders
+-- The same, of one customer.
+SELECT * FROM orders
+WHERE customer_id = $4 AND position > $1 AND ($2::text IS NULL OR status = $2)
+ORDER BY position
+LIMIT $3

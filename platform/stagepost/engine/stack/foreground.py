@@ -37,14 +37,18 @@ async def _run(data: Path, flow: Flow, instances: int) -> None:
     async with Stack(data, flow=flow, instances=instances) as stack:
         await _seed(stack)
         console.print(
-            _overview(stack), "Ready; a service describes its calls under /docs. Ctrl-C ends all."
+            _overview(stack),
+            "Ready; a service describes its calls under /docs. Ctrl-C ends all.\n"
+            "A token for them, as an operator (stagepost token makes others):",
         )
+        for name, value in stack.headers.items():
+            console.print(f"{name}: {value}", soft_wrap=True)
         await stack.running()
 
 
 async def _seed(stack: Stack) -> None:
     if find_spec(f"{PACKAGE}.seed"):
-        await import_module(f"{PACKAGE}.seed").seed(stack.urls)
+        await import_module(f"{PACKAGE}.seed").seed(stack.urls, stack.headers)
 
 
 def _overview(stack: Stack) -> Table:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from socket import socket
@@ -20,12 +21,13 @@ import aiohttp
 from stagepost.engine.discovery import find_services, find_worlds
 from stagepost.engine.flow import Flow
 from stagepost.engine.follow import end
-from stagepost.engine.links import routes_of
+from stagepost.engine.links import transports_of
 from stagepost.engine.service import Service
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
 from stagepost.engine.stack.kafka import start_kafka
+from stagepost.engine.stack.keys import operator_headers, token_settings
 from stagepost.engine.stack.nats import Nats
 from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
@@ -76,7 +78,7 @@ class Stack:
         self.flow = flow
         self._services = flow.services
         self._stores = find_services() | self._services
-        self._used = _transports(flow)
+        self._used = transports_of(flow.services, flow.links)
         given = self._env.get(KAFKA_VARIABLE) or os.environ.get(KAFKA_VARIABLE)
         self._mocks_kafka = not given
         self._kafka = Path(given or self.data / "kafka.json") if KAFKA in self._used else None
@@ -153,6 +155,11 @@ class Stack:
     def uses(self, transport: str) -> bool:
         """Tell whether anything goes over this transport."""
         return transport in self._used
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """What an operator of this stack says with each request."""
+        return operator_headers(self._passwords)
 
     def nats_url(self, user: str | None) -> str:
         """Return how a service connects to the broker, or somebody without a name."""
@@ -293,6 +300,7 @@ class Stack:
             "STAGEPOST_STYLE": self.flow.style,
             "STAGEPOST_LINKS": json.dumps(dict(self.flow.transports)),
             "STAGEPOST_ONLY": json.dumps(sorted(self.flow.only)),
+            **(token_settings(self._passwords, name) if service else {}),
             "STAGEPOST_SERVICES": json.dumps({name: self.url(name) for name in self._services}),
             **({"STAGEPOST_NATS_URL": self.nats_url(name if service else None)} if nats else {}),
             **({KAFKA_VARIABLE: str(self._kafka)} if self._kafka else {}),
@@ -317,16 +325,6 @@ class Stack:
 
     async def _stop_watching(self) -> None:
         await end(task for task in (self._watch, self._provisioning) if task is not None)
-
-
-def _transports(flow: Flow) -> set[str]:
-    """Return every transport that some link of a flow has, or a message that nobody reads."""
-    services, links = flow.services, flow.links
-    return {
-        transport
-        for service in services.values()
-        for transport in routes_of(service, services, links).transports
-    }
 
 
 async def _together(*starts: Coroutine[None, None, None]) -> None:

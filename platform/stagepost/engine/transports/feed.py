@@ -54,15 +54,17 @@ log = structlog.get_logger(__name__)
 class FeedTransport:
     """The reading half of the `Transport` port. It is made inside a running event loop.
 
-    `urls` says where each source is. `refusals` counts by source how often it could not tell what
-    comes after our cursor. `lost` is set where reading ended for no reason that is known.
+    `urls` says where each source is, `headers` who we are. `refusals` counts by source how often
+    it could not tell what comes after our cursor. `lost` is set where reading ended for no reason
+    that is known.
     """
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
+    def __init__(self, urls: Mapping[str, str], headers: Mapping[str, str]) -> None:
         self._urls = {source: url.rstrip("/") for source, url in urls.items()}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
             timeout=aiohttp.ClientTimeout(total=WAIT_SECONDS + ANSWER_SECONDS),
+            headers=headers,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
         self._readings: list[_Reading] = []

@@ -2,7 +2,7 @@
 
 from stagepost.engine.web.app import make_app
 from stagepost.engine.web.common import Probe
-from stagepost.engine.web.inputs import Authenticate, anonymous
+from stagepost.engine.web.inputs import Authenticate
 from stagepost.engine.web.paging import Limit, Page, Position, page_of
 from stagepost.engine.web.problems import Problem, problems
 from stagepost.engine.web.server import Server, http_server
@@ -15,7 +15,6 @@ __all__ = [
     "Probe",
     "Problem",
     "Server",
-    "anonymous",
     "http_server",
     "make_app",
     "page_of",

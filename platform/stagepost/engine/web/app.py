@@ -20,6 +20,7 @@ from stagepost.engine.desk import Desk
 from stagepost.engine.ids import Ids
 from stagepost.engine.service import Service
 from stagepost.engine.store import Store
+from stagepost.engine.web.access import OPEN
 from stagepost.engine.web.commands import command_route
 from stagepost.engine.web.common import COMMON_ROUTES, Probe
 from stagepost.engine.web.documents import describe
@@ -29,7 +30,6 @@ from stagepost.engine.web.inputs import (
     Authenticate,
     Gate,
     JsonRequest,
-    anonymous,
     compile_inputs,
 )
 from stagepost.engine.web.pages import page_routes
@@ -46,7 +46,7 @@ def make_app(
     answers: Answers,
     probes: Sequence[Probe],
     registry: CollectorRegistry,
-    authenticate: Authenticate = anonymous,
+    authenticate: Authenticate,
 ) -> Litestar:
     """Make the app of a service.
 
@@ -103,7 +103,7 @@ def _options(routes: Iterable[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
 
 
 def _allow(path: str, allowed: str) -> HTTPRouteHandler:
-    @route(path, http_method=["OPTIONS"], include_in_schema=False, status_code=204)
+    @route(path, http_method=["OPTIONS"], include_in_schema=False, status_code=204, opt=OPEN)
     async def show_methods() -> Response[None]:
         return Response(None, status_code=204, headers={"Allow": allowed})
 
@@ -122,6 +122,7 @@ def _document(content: bytes) -> HTTPRouteHandler:
     @get(
         "/schema/openapi.json",
         include_in_schema=False,
+        opt=OPEN,
         media_type="application/vnd.oai.openapi+json",
     )
     async def show_document() -> bytes:

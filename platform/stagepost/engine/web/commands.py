@@ -5,12 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from litestar import Response, post
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, PermissionDeniedException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import SkipValidation
 
 from stagepost.engine.answers import Answers
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
+from stagepost.engine.web.access import SERVICES, caller_of
 from stagepost.engine.web.problems import RETRY, AnyRequest, Fault, Invalid
 from stagepost.errors import GivenUp
 from stagepost.messages import Kind
@@ -19,7 +20,7 @@ from stagepost.messages import Kind
 def command_route(service: str) -> HTTPRouteHandler:
     """Return the route of one service. The catalogue of messages documents it, not OpenAPI."""
 
-    @post("/commands", include_in_schema=False, status_code=HTTPStatus.OK)
+    @post("/commands", include_in_schema=False, status_code=HTTPStatus.OK, opt=SERVICES)
     async def take_command(
         request: AnyRequest, answers: SkipValidation[Answers]
     ) -> Response[bytes]:
@@ -34,6 +35,10 @@ def command_route(service: str) -> HTTPRouteHandler:
                 status_code=HTTPStatus.MISDIRECTED_REQUEST,
                 detail=f"this is {service}: it takes commands to it, not a {command.kind} to"
                 f" {command.recipient}",
+            )
+        if command.source != caller_of(request).sub:
+            raise PermissionDeniedException(
+                f"who asks is {caller_of(request).sub}: it brings no commands of {command.source}"
             )
         try:
             answer = await answers.answer(command)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stagepost.engine.batch import LEASE
 from stagepost.engine.store import DeadLetter, JournalEntry, Leadership, Store
+from stagepost.engine.web.access import OPEN
 from stagepost.engine.web.paging import Limit, Page, Position, page_of
 from stagepost.engine.web.problems import (
     PROBLEM_JSON,
@@ -137,7 +138,7 @@ async def read_lease(store: SkipValidation[Store]) -> Leadership:
     return await store.leadership(LEASE)
 
 
-@get("/health/live", tags=TAGS)
+@get("/health/live", tags=TAGS, opt=OPEN)
 async def live() -> Check:
     """Whether the process answers at all."""
     return Check(name="process", health=Health.OK)
@@ -146,6 +147,7 @@ async def live() -> Check:
 @get(
     "/health/ready",
     tags=TAGS,
+    opt=OPEN,
     responses={
         503: ResponseSpec(
             NotReady,

@@ -20,6 +20,7 @@ from litestar.routes import HTTPRoute
 from pydantic import TypeAdapter
 
 from stagepost.engine.service import Service
+from stagepost.engine.web.access import allowed_by
 from stagepost.engine.web.inputs import JSON, Inputs, Parameter, inputs_of
 from stagepost.engine.web.problems import problems
 from stagepost.errors import Misuse
@@ -30,6 +31,7 @@ _RETRY_AFTER: Schema = {
     "required": True,
     "schema": {"type": "integer", "minimum": 0},
 }
+_SCHEME = "bearer"
 _Key: TypeAlias = tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]
 
 
@@ -61,8 +63,15 @@ class Operation:
 
     @property
     def refusals(self) -> dict[int, ResponseSpec]:
-        always = (400, 413, 415, 500, 503) if self.inputs.body else (400, 500, 503)
+        always = [400, 500, 503]
+        always += [413, 415] if self.inputs.body else []
+        always += [401, 403, 429] if self.is_guarded else []
         return problems(*always) | dict(self.handler.responses or {})
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether it asks for a token."""
+        return bool(allowed_by(self.handler.opt))
 
     def types(self) -> Iterator[_Key]:
         """Every type that the document needs a schema of, under a key of its own."""
@@ -103,7 +112,12 @@ def describe(service: Service, app: Litestar) -> Schema:
             "version": version("stagepost"),
         },
         "paths": paths,
-        "components": {"schemas": definitions.get("$defs", {})},
+        "components": {
+            "schemas": definitions.get("$defs", {}),
+            "securitySchemes": {
+                _SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+        },
     }
 
 
@@ -137,6 +151,8 @@ def _operation(service: str, operation: Operation, schemas: dict[str, Schema]) -
         ],
         "responses": dict(_responses(operation, schemas)),
     }
+    if operation.is_guarded:
+        described["security"] = [{_SCHEME: []}]
     if operation.inputs.body:
         content = {JSON: {"schema": schemas[f"{operation.id} body"]}}
         described["requestBody"] = {"required": True, "content": content}

@@ -1,7 +1,7 @@
 """GET /feed: a service's events in order, as CloudEvents batches (see http-feeds.org).
 
-A full page never changes and may be kept for ever by anybody, unless this database is set back:
-what had been told since then, caches may go on to tell.
+A full page never changes and may be kept for ever by whoever may read it, unless this database is
+set back: what had been told since then, caches may go on to tell.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from stagepost.engine.items import Pulse
 from stagepost.engine.store import FeedPage, Store
 from stagepost.engine.transports.feed_answer import BEGIN, BEYOND, END, PRUNED, write_place
 from stagepost.engine.transports.http_envelope import BATCH, write_batch
+from stagepost.engine.web.access import FEED_READERS
 from stagepost.engine.web.etags import IfNoneMatch, is_among
 from stagepost.engine.web.paging import Position
 from stagepost.engine.web.problems import (
@@ -40,7 +41,7 @@ from stagepost.errors import StagepostError
 
 LOOK_SECONDS = 0.5
 """Seconds between two looks at what other instances have written, while anybody waits for it."""
-FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 NOT_KEPT = {"Cache-Control": "no-store"}
 
 Limit: TypeAlias = Annotated[
@@ -170,6 +171,7 @@ HEADERS = [
 @get(
     "/feed",
     tags=["every service"],
+    opt=FEED_READERS,
     media_type=BATCH,
     response_headers=HEADERS,
     responses={

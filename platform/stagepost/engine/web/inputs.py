@@ -130,13 +130,9 @@ class Authenticate(Protocol):
         """Let the request pass.
 
         Raises:
-            NotAuthorizedException: who asks is not known (answered as a 401 problem).
+            HTTPException: it may not (401, 403, 429).
         """
         ...
-
-
-async def anonymous(request: AnyRequest) -> None:
-    """Let everybody pass."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
 from stagepost.engine.service import Service
+from stagepost.engine.web.access import OPEN
 from stagepost.engine.web.problems import KINDS, PROBLEMS_PAGE
 
 STATIC = Path(__file__).parent / "static"
@@ -22,10 +23,7 @@ _LINKS = {
     "/docs": "the API, to read and to try",
     "/schema/openapi.json": "the same for programs: OpenAPI 3.1",
     PROBLEMS_PAGE: "what the errors mean",
-    "/journal": "every message sent and handled",
-    "/dead-letters": "messages that could not be handled",
     "/health/ready": "whether it can take requests",
-    "/metrics": "figures for Prometheus",
 }
 
 
@@ -33,20 +31,23 @@ def page_routes(service: Service) -> list[HTTPRouteHandler | Router]:
     """Return the routes of a service's pages and of the files that they load."""
     index, docs, kinds = (page.encode() for page in (_index(service), _docs(service), _problems()))
 
-    @get("/", media_type=MediaType.HTML, include_in_schema=False)
+    @get("/", media_type=MediaType.HTML, include_in_schema=False, opt=OPEN)
     async def show_index() -> bytes:
         return index
 
-    @get("/docs", media_type=MediaType.HTML, include_in_schema=False)
+    @get("/docs", media_type=MediaType.HTML, include_in_schema=False, opt=OPEN)
     async def show_docs() -> bytes:
         return docs
 
-    @get(PROBLEMS_PAGE, media_type=MediaType.HTML, include_in_schema=False)
+    @get(PROBLEMS_PAGE, media_type=MediaType.HTML, include_in_schema=False, opt=OPEN)
     async def show_problems() -> bytes:
         return kinds
 
     assets = create_static_files_router(
-        path=ASSETS, directories=[STATIC], cache_control=CacheControlHeader(max_age=86400)
+        path=ASSETS,
+        directories=[STATIC],
+        cache_control=CacheControlHeader(max_age=86400),
+        opt=dict(OPEN),
     )
     return [show_index, show_docs, show_problems, assets]
 

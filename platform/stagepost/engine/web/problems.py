@@ -87,7 +87,12 @@ KINDS: Mapping[int, ProblemKind] = {
     401: ProblemKind(
         "unauthenticated",
         "Who asks is not known",
-        "Send the credentials that this service asks for.",
+        "Send a token that is valid, in the header Authorization: Bearer (token).",
+    ),
+    403: ProblemKind(
+        "not-allowed",
+        "Who asks may not do this",
+        "The token is valid, and is for somebody who may not do this. Nothing was changed.",
     ),
     404: ProblemKind(
         "not-found", "Not found", "There is nothing here under this address or this id."
@@ -134,6 +139,11 @@ KINDS: Mapping[int, ProblemKind] = {
         "Say which version you want to change",
         "Send the ETag that came with what you have read in the header If-Match, so that nobody "
         "undoes what somebody else did meanwhile.",
+    ),
+    429: ProblemKind(
+        "too-many-requests",
+        "Too many requests",
+        "Ask again after the time in the header Retry-After, and less often.",
     ),
     500: ProblemKind(
         "internal-error",
