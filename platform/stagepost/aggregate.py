@@ -34,7 +34,7 @@ def stream_id(name: str) -> UUID:
 class DomainEvent(BaseModel, CanMutateAggregate[UUID]):
     """What happened to one aggregate. `TOPIC` is its name in the store, for ever."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     TOPIC: ClassVar[str]
     class_version: ClassVar[int] = 1

@@ -40,7 +40,7 @@ class Message(BaseModel):
     Messages of one key are handled in the order in which they were sent.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     KIND: ClassVar[Kind]
     KEY: ClassVar[str] = "order_id"

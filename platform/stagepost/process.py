@@ -22,7 +22,7 @@ S = TypeVar("S", bound="State")
 class State(BaseModel):
     """Where a process stands: frozen, and holding only what is true there."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 @dataclass(frozen=True, slots=True)

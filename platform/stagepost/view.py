@@ -15,7 +15,7 @@ from stagepost.aggregate import DomainEvent
 class Row(BaseModel):
     """One row of a view; its fields are the table's columns."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     def changed(self, **values: object) -> Self:
         """Return the row with these values, validated: cheaper than `model_copy`, which is not."""
