@@ -190,6 +190,10 @@ HARMLESS: dict[str, tuple[Fields, Fields]] = {
     "another order of kinds": (one(Card | Cash, **CARD), one(Cash | Card, **CARD)),
     "kinds told apart by a field": (one(Card | Cash, **CARD), one(BOTH_KINDS, **CARD)),
     "part under another name": (one(Node, **LEAF), one(Tree, **LEAF)),
+    "part of a tuple under another name": (
+        one(tuple[Node, int], examples=[[{"value": 1}, 1]]),
+        one(tuple[Tree, int], examples=[[{"value": 1}, 1]]),
+    ),
     "word as an enum of one": (
         one(Literal["red", "blue"], examples=["red"]),
         one(Colour, examples=["red"]),

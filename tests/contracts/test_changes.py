@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -20,10 +20,11 @@ from stagepost.engine.contracts.judge import (
     UNREADABLE,
     problems,
 )
+from stagepost.engine.contracts.release import unreleased
 from stagepost.engine.contracts.shown import text_of
 from stagepost.messages import Answer, Event, Message
 from tests.contracts.cases import BREAKING, HARMLESS, LEAF, one, unit
-from tests.contracts.changed import changed, found, released
+from tests.contracts.changed import Fields, changed, found, released
 
 pytestmark = pytest.mark.usefixtures("registry")
 
@@ -154,6 +155,21 @@ def test_a_harmless_change_passes(name: str) -> None:
     was, now = HARMLESS[name]
 
     assert found(payments.PaymentReceived, was, now) == []
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_only_a_field_more_is_something_new_to_release(name: str) -> None:
+    was, now = (changed(payments.PaymentReceived, fields) for fields in HARMLESS[name])
+
+    assert unreleased(released(was), [now]) == ([now] if name.endswith("with a default") else [])
+
+
+def test_the_unit_of_what_may_be_null_can_stand_at_the_number_or_beside() -> None:
+    gram: Fields = {"json_schema_extra": {"x-unit": "gram"}}
+    inside, beside = one(Annotated[int, Field(**gram)] | None), one(int | None, **gram)
+
+    assert found(payments.PaymentReceived, inside, beside) == []
+    assert found(payments.PaymentReceived, beside, inside) == []
 
 
 def test_a_new_message_passes() -> None:

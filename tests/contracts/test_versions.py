@@ -75,6 +75,10 @@ def test_a_field_that_was_added_and_released_is_held_to_the_same_rules() -> None
     assert problems([*first, second], [grown]) == []
     (problem,) = problems([*first, second], [changed(payments.RetrievePayment, {})])
     assert problem.fault[:2] == ("/it", Rule.REMOVED)
+    grown = changed(payments.RetrievePayment, {"amount": None, **one(int, default=1)})
+    assert [one.fault[:2] for one in problems([*first, second], [grown])] == [
+        ("/amount", Rule.REMOVED)
+    ]
 
 
 # On the wire.

@@ -31,7 +31,7 @@ def _node(node: Mapping[str, Any], root: JsonSchema, within: tuple[str, ...]) ->
     said = {
         _ALIKE.get(name, name): _said(name, value, root, within)
         for name, value in node.items()
-        if not _is_word(name) and (name, value) != ("additionalProperties", True)
+        if not _is_word(name)
     }
     return _target(str(node["$ref"]), root, within) | said if "$ref" in node else said
 

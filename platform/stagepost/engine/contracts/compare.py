@@ -151,7 +151,6 @@ def _enum(at: str, was: Bare, now: Bare) -> Iterator[Change]:
 def _fields(at: str, was: Bare, now: Bare) -> Iterator[Change]:
     old: dict[str, Bare] = was.get("properties", {})
     new: dict[str, Bare] = now.get("properties", {})
-    needed, needs = set(was.get("required", ())), set(now.get("required", ()))
     added = [name for name in new if name not in old]
     for name, field in old.items():
         here = f"{at}/{name}"
@@ -159,14 +158,14 @@ def _fields(at: str, was: Bare, now: Bare) -> Iterator[Change]:
             yield from _required(here, name, was, now)
             yield from _place(here, field, new[name])
             continue
-        same = [one for one in added if new[one] == field and (one in needs) == (name in needed)]
-        if same:
-            added.remove(same[0])
-            yield Change(here, Rule.RENAMED, f"{same[0]} now")
-        else:
+        same = next((one for one in added if new[one] == field), None)
+        if same is None:
             yield Change(here, Rule.REMOVED, "gone")
+        else:
+            added.remove(same)
+            yield Change(here, Rule.RENAMED, f"{same} now")
     for name in added:
-        if name in needs:
+        if name in now.get("required", ()):
             yield Change(f"{at}/{name}", Rule.REQUIRED, "new, and without a default")
 
 

@@ -13,7 +13,7 @@ from stagepost.engine.contracts.schema import schema_of
 from stagepost.engine.discovery import find_services
 from stagepost.engine.styles import STYLES
 from stagepost.errors import BadMessage
-from stagepost.messages import Command, Message, decode
+from stagepost.messages import Message, decode
 
 GONE = "removed message"
 BACK = "version gone back"
@@ -94,8 +94,7 @@ def ends_everywhere() -> Mapping[str, Ends]:
         for message in service.sends:
             senders[message.TYPE][service.name] = None
         for message in service.reads:
-            if not issubclass(message, Command) or service.name == message.OWNER:
-                readers[message.TYPE][service.name] = None
+            readers[message.TYPE][service.name] = None
     return {
         name: Ends([*senders[name]], [*readers[name]]) for name in senders.keys() | readers.keys()
     }
