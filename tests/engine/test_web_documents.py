@@ -101,7 +101,7 @@ async def test_the_document_is_served(client: httpx.AsyncClient) -> None:
     assert answer.json()["openapi"] == "3.1.0"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", PROBLEMS_PAGE])
+@pytest.mark.parametrize("path", ["/", "/docs", "/contracts", PROBLEMS_PAGE])
 async def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(
     client: httpx.AsyncClient, path: str
 ) -> None:

@@ -153,6 +153,7 @@ async def _open_world(
         answers=instance.answers,
         probes=_probes(store, pool, service, network, instance),
         registry=instance.metrics.registry,
+        flow=flow,
     )
     host, port = listening.getsockname()[:2]
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from stagepost.engine.answers import Answers
 from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import Ids
 from stagepost.engine.service import Service
 from stagepost.engine.store import Store
@@ -35,6 +36,8 @@ from stagepost.engine.web.inputs import (
 from stagepost.engine.web.pages import page_routes
 from stagepost.engine.web.problems import Problems
 
+_USUAL = Flow()
+
 
 def make_app(
     service: Service,
@@ -46,9 +49,10 @@ def make_app(
     answers: Answers,
     probes: Sequence[Probe],
     registry: CollectorRegistry,
+    flow: Flow = _USUAL,
     authenticate: Authenticate = anonymous,
 ) -> Litestar:
-    """Make the app of a service.
+    """Make the app of a service that is part of a flow.
 
     Routes are given `desk` and `queries` by these parameter names. `authenticate` is the one place
     where requests can be turned away before anything of them is read.
@@ -67,7 +71,7 @@ def make_app(
             *COMMON_ROUTES,
             command_route(service.name),
             read_feed,
-            *page_routes(service),
+            *page_routes(service, flow),
         ],
         dependencies={
             "desk": _given(desk),
