@@ -48,7 +48,8 @@ async def run(name: str, settings: Settings) -> None:
     configure_logging(settings.log_level, service=name, instance=settings.instance)
     found = find(name)
     if isinstance(found, Service):
-        await run_service(name, Flow(settings.style, settings.links), settings)
+        flow = Flow(settings.style, settings.links, external=settings.external)
+        await run_service(name, flow, settings)
     else:
         await found(settings)
 

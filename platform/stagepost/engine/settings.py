@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         description="The transport of each link, and the default of the others:"
         ' {"default": "nats", "fulfillment->payments": "http"}.',
     )
+    external: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Who may send which commands from outside, beside the operator:"
+        ' {"webshop": ["payments.RetrievePayment"]}.',
+    )
     nats_url: SecretStr | None = Field(
         default=None, description="URL of the NATS server, with the service's user and password."
     )
