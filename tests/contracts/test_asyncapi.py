@@ -14,7 +14,7 @@ from stagepost.engine.contracts.ways import channel_of
 from stagepost.engine.contracts.wires import FEED, PREFIXES, envelope_on, example_on
 from stagepost.engine.flow import Flow
 from stagepost.engine.recipients_http import PATH
-from stagepost.engine.transports.nats_rules import consumer_config
+from stagepost.engine.transports.nats_rules import sender_permissions, subject_from
 from stagepost.errors import BadSettings
 from stagepost.messages import Event
 from tests.contracts.documents import documents, found_at, in_every_flow, refs_in
@@ -115,10 +115,7 @@ def test_addresses_are_those_that_readers_ask_for(flow: Flow) -> None:
         address = channel_of(link).address_of(link.message)
         match link.transport:
             case "nats":
-                config = consumer_config(
-                    services[link.sender], services[link.reader], [link.message]
-                )
-                assert [address] == config["filter_subjects"]
+                assert address == subject_from(services[link.sender], link.message)
             case "kafka":
                 assert address == link.sender  # a topic is called as its source
             case "http":
@@ -159,6 +156,32 @@ def test_over_http_the_answer_comes_on_the_channel_of_the_command() -> None:
 
     assert operation["bindings"] == {"http": {"method": "POST"}}
     assert operation["reply"]["channel"] == operation["channel"]
+
+
+def test_who_commands_from_outside_finds_where_to_write_and_where_the_answers_lie() -> None:
+    flow = Flow(external={"webshop": ("payments.RetrievePayment",)})
+    document = documents(flow)["payments"]
+    allowed = sender_permissions("webshop", flow.external["webshop"], flow.services.values())
+
+    retrieve, refund = (
+        document["operations"][f"receive.payments.{name}.nats.EXTERNAL"]
+        for name in ("RetrievePayment", "RefundPayment")
+    )
+    channel = found_at(document, retrieve["channel"]["$ref"])
+    address = channel["address"].replace("{type}", "RetrievePayment")
+
+    assert (retrieve["x-senders"], refund["x-senders"]) == (["operator", "webshop"], ["operator"])
+    assert channel["parameters"]["sender"]["enum"] == ["operator", "webshop"]
+    assert address.replace("{sender}", "webshop") in allowed["publish"]["allow"]
+    assert len(retrieve["reply"]["messages"]) == 2
+    assert found_at(document, retrieve["reply"]["channel"]["$ref"])["address"] == (
+        "payments.event.{type}"
+    )
+
+
+def test_what_nothing_brings_in_from_outside_is_not_said_to_be() -> None:
+    document = documents(Flow(transports={"default": "kafka"}))["payments"]
+    assert document["channels"].keys() == {"kafka.payments", "kafka.fulfillment"}
 
 
 def test_what_nobody_reads_is_sent_all_the_same() -> None:

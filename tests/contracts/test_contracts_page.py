@@ -54,7 +54,8 @@ def test_a_command_says_from_whom_it_comes_and_what_answers_it() -> None:
     )
     assert "from fulfillment over nats: fulfillment.command.payments.RetrievePayment" in text
     assert "refusal, version 1, key order_id , answers RetrievePayment" in text
-    assert "to fulfillment over nats: payments.event.PaymentDeclined" in text
+    assert "to fulfillment, operator over nats: payments.event.PaymentDeclined" in text
+    assert "from operator over nats: EXTERNAL.{sender}.command.payments.RetrievePayment" in text
 
 
 def test_a_transport_names_its_own_places() -> None:

@@ -16,6 +16,7 @@ from stagepost.engine.contracts.schema import JsonSchema, kind_of, schema_of
 from stagepost.engine.contracts.ways import Channel, Way, replies_to, ways_of
 from stagepost.engine.contracts.wires import (
     FEED,
+    OUTSIDE,
     PREFIXES,
     envelope_of,
     envelope_on,
@@ -58,7 +59,7 @@ def describe(service: Service, flow: Flow) -> JsonSchema:
         "defaultContentType": JSON,
         "servers": {_server_of(each): _server(each, ports) for each in channels.values()},
         "channels": {
-            name: _channel(each, [way.message for way in ways if way.channel == each])
+            name: _channel(each, [way for way in ways if way.channel == each])
             for name, each in channels.items()
         },
         "operations": {_name(way): _operation(way, ways) for way in ways if not way.is_asked},
@@ -87,23 +88,32 @@ def _server(channel: Channel, ports: Mapping[str, int]) -> JsonSchema:
     return {"host": "{address}", "protocol": channel.transport, "variables": {"address": said}}
 
 
-def _channel(channel: Channel, messages: Sequence[type[Message]]) -> JsonSchema:
-    kinds, wire = sorted(set(messages), key=lambda message: message.TYPE), wire_of(channel)
+def _channel(channel: Channel, ways: Sequence[Way]) -> JsonSchema:
+    wire = wire_of(channel)
+    messages = sorted({way.message for way in ways}, key=lambda message: message.TYPE)
     said: JsonSchema = {
         "address": channel.address,
         "servers": [_ref("servers", _server_of(channel))],
         "messages": {
             message.TYPE: _ref("components", "messages", f"{message.TYPE}.{wire}")
-            for message in kinds
+            for message in messages
         },
     }
-    if wire == NATS:
-        names = [message.__name__ for message in kinds]
-        said["parameters"] = {"type": {"enum": names, "description": "Which message it is."}}
+    if channel.transport == NATS:
+        said["parameters"] = _parameters(wire, ways)
     if wire in {KAFKA, FEED}:
         said["description"] = "Others' messages lie here too: these are the ones to read."
     if wire == KAFKA:
         said["bindings"] = {KAFKA: {"topic": channel.address, "partitions": 1}}
+    return said
+
+
+def _parameters(wire: str, ways: Sequence[Way]) -> JsonSchema:
+    names = sorted({way.message.__name__ for way in ways})
+    said: JsonSchema = {"type": {"enum": names, "description": "Which message it is."}}
+    if wire == OUTSIDE:
+        senders = list(dict.fromkeys(other for way in ways for other in way.others))
+        said["sender"] = {"enum": senders, "description": "Who sends it, from outside."}
     return said
 
 
@@ -166,8 +176,13 @@ def _message(way: Way, me: str) -> JsonSchema:
         "contentType": JSON,
         "headers": {"allOf": [envelope, own]},
         "payload": body,
-        "correlationId": {"location": f"$message.header#/{PREFIXES[wire]}correlationid"},
+        "correlationId": {"location": f"$message.header#/{_correlation(wire)}"},
     }
+
+
+def _correlation(wire: str) -> str:
+    """Return the header that stays the same in all that comes of a message."""
+    return f"{PREFIXES[wire]}{'id' if wire == OUTSIDE else 'correlationid'}"
 
 
 def _payload(message: type[Message]) -> JsonSchema:

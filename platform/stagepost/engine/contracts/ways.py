@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from stagepost.engine.external import EXTERNAL, OPERATOR, answers_of, commands_of, may_send
 from stagepost.engine.flow import Flow
-from stagepost.engine.links import Link
+from stagepost.engine.links import Link, routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.transport_names import HTTP, KAFKA, NATS
+from stagepost.engine.transports.nats_external import subject_to
 from stagepost.messages import Answer, Message
 
 
@@ -27,7 +30,7 @@ class Channel:
 
     def address_of(self, message: type[Message]) -> str:
         """Return the address of one type of message: on NATS each has a subject of its own."""
-        return self.address.format(type=message.__name__)
+        return self.address.replace("{type}", message.__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +47,24 @@ class Way:
     others: tuple[str, ...]
 
 
+_Way: TypeAlias = tuple[type[Message], Channel, bool, bool]
+
+
 def ways_of(service: Service, flow: Flow) -> list[Way]:
     """Return every way into a service and out of it.
 
     Raises:
         BadSettings: a transport is chosen for a link that is not there.
     """
-    found: dict[tuple[type[Message], Channel, bool, bool], list[str]] = defaultdict(list)
+    found: dict[_Way, list[str]] = defaultdict(list)
     for link in _links(service, flow):
         way = link.message, channel_of(link)
         if link.sender == service.name:
             found[*way, True, link.asks].append(link.reader)
         if link.reader == service.name:
             found[*way, False, link.asks].append(link.sender)
+    for from_outside, sender in _from_outside(service, flow):
+        found[from_outside].append(sender)
     return [Way(*way, tuple(filter(None, others))) for way, others in found.items()]
 
 
@@ -81,6 +89,27 @@ def _links(service: Service, flow: Flow) -> Iterator[Link]:
     for message in service.sends:
         if message not in read:
             yield Link(service.name, "", message, flow.links.default)
+
+
+def _from_outside(service: Service, flow: Flow) -> Iterator[tuple[_Way, str]]:
+    """Return the ways of commands from outside, and of the answers that lie where they are read."""
+    routes = routes_of(service, flow.services, flow.links)
+    commands = commands_of(service) if routes.hears_outside else []
+    told = routes.publishes.get(NATS, ())
+    for sender in (OPERATOR, *flow.external):
+        sent = [each for each in commands if may_send(flow.external, sender, each.TYPE)]
+        for command in sent:
+            yield (command, outside(service), False, False), sender
+        for answer in answers_of(service, [command.TYPE for command in sent]):
+            if answer.TYPE in told:
+                link = Link(service.name, sender, answer, NATS, asks=True)
+                yield (answer, channel_of(link), True, True), sender
+
+
+def outside(service: Service) -> Channel:
+    """Return where commands from outside lie for a service."""
+    address = subject_to(service.name, "{sender}", "{type}")
+    return Channel(f"{NATS}.{EXTERNAL}.command.{service.name}", NATS, EXTERNAL, address)
 
 
 def channel_of(link: Link) -> Channel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -12,6 +13,7 @@ import orjson
 from stagepost.engine.contracts.schema import JsonSchema
 from stagepost.engine.contracts.ways import Channel
 from stagepost.engine.envelope import Envelope
+from stagepost.engine.external import EXTERNAL, source_of
 from stagepost.engine.transport_names import HTTP, KAFKA, NATS
 from stagepost.engine.transports import http_envelope, kafka_envelope, nats_envelope
 from stagepost.engine.transports.kafka_envelope import Trail
@@ -19,13 +21,16 @@ from stagepost.errors import BadSettings
 from stagepost.messages import Command, Message, encode, example
 
 FEED = "feed"
+OUTSIDE = "outside"
 
-PREFIXES = {NATS: "ce-", KAFKA: "ce_", HTTP: "ce-", FEED: ""}
+PREFIXES = {NATS: "ce-", OUTSIDE: "ce-", KAFKA: "ce_", HTTP: "ce-", FEED: ""}
 """The wires, and what stands before the names of CloudEvents attributes on them."""
 
 
 def wire_of(channel: Channel) -> str:
-    """Return the wire of a channel: its transport's, or that of a batch."""
+    """Return the wire of a channel: its transport's, or that of a batch, or from outside."""
+    if channel.service == EXTERNAL:
+        return OUTSIDE
     return FEED if channel.name.endswith(f".{FEED}") else channel.transport
 
 
@@ -35,23 +40,26 @@ def envelope_on(wire: str) -> JsonSchema:
     These are headers; in a batch, what stands around the body.
     """
     prefix = PREFIXES[wire]
-    attributes = _ATTRIBUTES if wire == NATS else _ATTRIBUTES | _PLACE
+    attributes, optional = _SAID[wire]
     said = {f"{prefix}{name}": schema for name, schema in attributes.items()} | _OWN[wire]
-    optional = {*(f"{prefix}{name}" for name in _OPTIONAL), _PREVIOUS}
-    required = [name for name in said if name not in optional]
+    left_out = {*(f"{prefix}{name}" for name in optional), _PREVIOUS}
+    required = [name for name in said if name not in left_out]
     return {"type": "object", "required": required, "properties": said}
 
 
 def envelope_of(message: type[Message], wire: str) -> JsonSchema:
     """Return the schema of what only this type of message says there."""
     prefix = PREFIXES[wire]
-    said = {"type": message.TYPE, "version": str(message.VERSION), "kind": message.KIND.value}
-    is_addressed = issubclass(message, Command) and wire != NATS  # there the subject says it
-    if is_addressed:
-        said["recipient"] = message.OWNER
+    said = {"type": message.TYPE, "version": str(message.VERSION)}
+    if wire != OUTSIDE:
+        said["kind"] = message.KIND.value
+    properties = {f"{prefix}{name}": {"const": value} for name, value in said.items()}
+    if not issubclass(message, Command) or wire in {NATS, OUTSIDE}:  # there the subject names it
+        return {"properties": properties}
+    recipient = f"{prefix}recipient"
     return {
-        **({"required": [f"{prefix}recipient"]} if is_addressed else {}),
-        "properties": {f"{prefix}{name}": {"const": value} for name, value in said.items()},
+        "required": [recipient],
+        "properties": properties | {recipient: {"const": message.OWNER}},
     }
 
 
@@ -77,6 +85,9 @@ def example_on(wire: str, message: type[Message], source: str) -> Example:
 def _headers(wire: str, envelope: Envelope) -> Mapping[str, object]:
     if wire == NATS:
         return nats_envelope.headers_of(envelope)
+    if wire == OUTSIDE:
+        headers = nats_envelope.headers_of(replace(envelope, source=source_of(envelope.source)))
+        return {name: headers[name] for name in map(PREFIXES[wire].__add__, _SAID[wire][0])}
     if wire == KAFKA:
         return kafka_envelope.headers_of(envelope, Trail())
     return http_envelope.write_binary(envelope)
@@ -129,7 +140,17 @@ _PLACE = {
     "position": _text("Where it stands in the sender's outbox.", pattern=_NUMBER),
     "recipient": _text("Whom a command is for."),
 }
-_OPTIONAL = ("causationid", "time", "traceparent", "recipient")
+_LEFT_OUT = ("causationid", "time", "traceparent", "recipient")
+_IN_SHORT = ("specversion", "type", "source")
+_SAID = {
+    NATS: (_ATTRIBUTES, _LEFT_OUT),
+    OUTSIDE: ({name: _ATTRIBUTES[name] for name in ("id", "version", *_IN_SHORT)}, _IN_SHORT),
+    KAFKA: (_ATTRIBUTES | _PLACE, _LEFT_OUT),
+    HTTP: (_ATTRIBUTES | _PLACE, _LEFT_OUT),
+    FEED: (_ATTRIBUTES | _PLACE, _LEFT_OUT),
+}
+"""What is said on each wire, and what of it may be left out."""
+
 _PREVIOUS = "ce_previous"
 _JSON = {"content-type": _text("Of the body.", const=http_envelope.JSON)}
 _OWN: dict[str, dict[str, JsonSchema]] = {
@@ -149,5 +170,6 @@ _OWN: dict[str, dict[str, JsonSchema]] = {
         )
     },
     HTTP: _JSON,
+    OUTSIDE: {},
     FEED: {"datacontenttype": _text("Of the body.", const=http_envelope.JSON)},
 }
