@@ -98,7 +98,7 @@ class Painted(Event):
 
     OWNER = "shop"
     order_id: Annotated[str, Field(pattern="^<.*$", min_length=1, max_length=1200)]
-    grams: int = Field(ge=1, json_schema_extra={UNIT: "grams"}, description="What it weighs.")
+    grams: int = Field(ge=1, json_schema_extra={UNIT: "gram"}, description="What it weighs.")
     share: float | None = None
     sort: Literal["matt", "gloss"] = "matt"
     colours: tuple[Colour, ...] = Field(min_length=1)
@@ -108,7 +108,7 @@ class Painted(Event):
 def test_a_field_is_told_in_words() -> None:
     assert list(lines_of(schema_of(Painted))) == [
         Line("order_id", "text, length 1 to 1,200, like ^<.*$", ""),
-        Line("grams", "integer, at least 1", "What it weighs. In grams."),
+        Line("grams", "integer, at least 1", "What it weighs. Unit: gram."),
         Line("share", "number or null", "If left out: null."),
         Line("sort", '"matt" or "gloss"', 'If left out: "matt".'),
         Line("colours", "list, length at least 1", ""),

@@ -38,7 +38,7 @@ def files_in(folder: Path) -> set[str]:
 
 
 ASYNCAPI = {f"asyncapi/{name}.json" for name in find_services()}
-JSONSCHEMA = {f"jsonschema/{message.TYPE}.json" for message in find_messages()}
+JSONSCHEMA = {f"jsonschema/{m.TYPE}.v{m.VERSION}.json" for m in find_messages()}
 
 
 def test_both_are_written(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:

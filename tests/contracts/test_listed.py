@@ -83,13 +83,12 @@ def test_it_is_printed_for_people_and_for_programs(
 
 
 @pytest.fixture
-def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: None) -> Iterator[Path]:
     """Contracts of another place; what is said there is forgotten afterwards."""
     package = tmp_path / "contracts"
     package.mkdir()
     (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("stagepost.messages._REGISTRY", {})
     for name in [name for name in sys.modules if name.split(".")[0] == "contracts"]:
         monkeypatch.delitem(sys.modules, name)
     yield package

@@ -1,4 +1,4 @@
-"""The command line of contracts: `stagepost contracts`, `stagepost contracts export`."""
+"""The command line of contracts: `stagepost contracts`, `contracts check|release|export`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from stagepost.engine.cli_common import InStyle, Json, Over, out, table
+from stagepost.engine.cli_common import InStyle, Json, Over, out, table, write
 from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings
 
@@ -30,6 +30,53 @@ def show_contracts(
         out.print_json(data=[entry._asdict() for entry in entries])
     else:
         out.print(table(HEADS, map(cells, entries)))
+
+
+@contracts.command
+def check(*, against: str | None = None) -> int:
+    """Look for changes of messages that break whoever reads them; 1 where there are any.
+
+    The rules are in contracts/README.md.
+
+    Args:
+        against: a revision of the repository: what was released then, instead of what is now.
+    """
+    from stagepost.engine.contracts.golden import read_golden, read_golden_at
+    from stagepost.engine.contracts.judge import problems
+    from stagepost.engine.contracts.release import unreleased
+    from stagepost.engine.contracts.shown import text_of
+    from stagepost.engine.discovery import find_messages
+
+    messages = find_messages()
+    if against is None:
+        released = read_golden()
+        found, new = problems(released, messages), unreleased(released, messages)
+    else:
+        found, new = problems(read_golden_at(against), messages), []
+    write(text_of(found, new))
+    return int(bool(found))
+
+
+@contracts.command
+def release() -> int:
+    """Release what is new: from then on it is held to the rules in contracts/README.md.
+
+    Where `stagepost contracts check` finds something, nothing is released.
+    """
+    from stagepost.engine.contracts.golden import read_golden, write_golden
+    from stagepost.engine.contracts.judge import ends_everywhere, problems
+    from stagepost.engine.contracts.release import golden_of, unreleased
+    from stagepost.engine.contracts.shown import text_of
+    from stagepost.engine.discovery import find_messages
+
+    messages, released = find_messages(), read_golden()
+    if found := problems(released, messages):
+        write(f"{text_of(found)}; nothing is released")
+        return 1
+    fresh = [*golden_of(unreleased(released, messages), released, ends_everywhere())]
+    write_golden(fresh)
+    write("\n".join(f"released {one.file}" for one in fresh) or "nothing is new")
+    return 0
 
 
 @contracts.command

@@ -32,7 +32,7 @@ def jsonschema_files() -> dict[str, JsonSchema]:
         BadSettings: contracts do not import.
     """
     messages = sorted(find_messages(), key=lambda message: message.TYPE)
-    return {f"jsonschema/{message.TYPE}.json": schema_of(message) for message in messages}
+    return {f"jsonschema/{m.TYPE}.v{m.VERSION}.json": schema_of(m) for m in messages}
 
 
 def write_files(folder: Path, files: Mapping[str, JsonSchema]) -> None:

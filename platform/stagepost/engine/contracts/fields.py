@@ -74,7 +74,7 @@ def _limits(field: Part) -> Iterator[str]:
 def _about(field: Part, *, is_required: bool) -> str:
     said = [field["description"]] if "description" in field else []
     if UNIT in field:
-        said.append(f"In {field[UNIT]}.")
+        said.append(f"Unit: {field[UNIT]}.")
     if not is_required:
         said.append(f"If left out: {json.dumps(field.get('default'))}.")
     return " ".join(said)
