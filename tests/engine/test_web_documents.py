@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from stagepost.engine.clock import ManualClock
 from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.service import Service
 from stagepost.engine.store_memory import MemoryStore
@@ -46,6 +47,7 @@ def document_of(service: Service) -> dict[str, Any]:
         answers=None,  # type: ignore[arg-type]  # no command is brought
         probes=[],
         registry=CollectorRegistry(),
+        flow=Flow(),
     )
     return describe(service, app)
 

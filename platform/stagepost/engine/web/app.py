@@ -36,8 +36,6 @@ from stagepost.engine.web.inputs import (
 from stagepost.engine.web.pages import page_routes
 from stagepost.engine.web.problems import Problems
 
-_USUAL = Flow()
-
 
 def make_app(
     service: Service,
@@ -49,7 +47,7 @@ def make_app(
     answers: Answers,
     probes: Sequence[Probe],
     registry: CollectorRegistry,
-    flow: Flow = _USUAL,
+    flow: Flow,
     authenticate: Authenticate = anonymous,
 ) -> Litestar:
     """Make the app of a service that is part of a flow.
