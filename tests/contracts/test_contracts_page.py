@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from stagepost.engine.contracts.schema import UNIT, schema_of
 from stagepost.engine.flow import Flow
 from stagepost.messages import Event
 from tests.contracts.documents import in_every_flow
-from tests.engine.shop import World
+from tests.engine.shop import SHOP, World
 
 
 def page_of(service: str, flow: Flow) -> str:
@@ -65,6 +66,19 @@ def test_a_transport_names_its_own_places() -> None:
     text = text_of(page_of("ordering", Flow("synchronous", {"default": "http"})))
     assert "from fulfillment over http: /commands of ordering" in text
     assert "to loyalty, notifications over http: /feed of ordering" in text
+
+
+def test_names_in_prose_are_names_and_markup_in_it_is_text() -> None:
+    class Odd(Event):
+        """The `<b>` of it."""
+
+        OWNER = "shop"
+        order_id: str = Field(examples=["1"], description="Is <i>it</i> & `that`.")
+
+    page = body_of(replace(SHOP, sends=(Odd,)), Flow(), "/schema/asyncapi.json")
+
+    assert "<p>The <code>&lt;b&gt;</code> of it.</p>" in page
+    assert "<td>Is &lt;i&gt;it&lt;/i&gt; &amp; <code>that</code>." in page
 
 
 def test_what_nobody_reads_says_so() -> None:

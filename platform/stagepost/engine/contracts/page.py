@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from inspect import getdoc
@@ -58,11 +59,12 @@ def _part(name: str, ways: Sequence[Way], every: Sequence[Way], me: str) -> str:
 
 def _described(message: type[Message], ways: Sequence[Way], every: Sequence[Way], me: str) -> str:
     fields = "".join(
-        f"<tr><td><code>{escape(name)}</code><td>{escape(what)}<td>{escape(about)}"
+        f"<tr><td><code>{escape(name).replace('_', '_<wbr>')}</code><td>{escape(what)}"
+        f"<td>{_prose(about)}"
         for name, what, about in lines_of(schema_of(message))
     )
     return (
-        f"<p>{escape(getdoc(message) or '')}</p><p>{_facts(ways[0], every)}</p>"
+        f"<p>{_prose(getdoc(message) or '')}</p><p>{_facts(ways[0], every)}</p>"
         f"<ul>{''.join(map(_way, ways))}</ul>"
         f"<table><tr><th>field<th>what stands there<th>what it means{fields}</table>"
         f"<details><summary>Example</summary><pre>{escape(_example(ways[0], me))}</pre></details>"
@@ -89,6 +91,11 @@ def _way(way: Way) -> str:
         where += f" of {escape(way.channel.service)}"
     towards = "to" if way.is_out else "from"
     return f"<li>{towards} {escape(others)} over {way.channel.transport}: {where}"
+
+
+def _prose(text: str) -> str:
+    """Return text with the names in it as such."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _example(way: Way, me: str) -> str:
