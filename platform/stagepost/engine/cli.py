@@ -14,6 +14,7 @@ from stagepost.engine import operate
 from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
 from stagepost.engine.cli_contracts import contracts
 from stagepost.engine.cli_links import check, links
+from stagepost.engine.cli_messages import listen, send
 from stagepost.engine.cli_move import export, import_
 from stagepost.engine.cli_replay import events, trace
 from stagepost.engine.cli_rerun import backfill, replay
@@ -35,6 +36,8 @@ app.command(contracts)
 for command in (events, state, diff, trace, views, rebuild, verify, replay, backfill, export):
     app.command(command)
 app.command(import_, name="import")
+app.command(send)
+app.command(listen)
 
 
 @app.command

@@ -1,11 +1,15 @@
-"""The command line of contracts: `stagepost contracts`, `contracts check`, `contracts release`."""
+"""The command line of contracts: `stagepost contracts`, `contracts check|release|export`."""
 
 from __future__ import annotations
 
-from cyclopts import App
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
 
 from stagepost.engine.cli_common import InStyle, Json, Over, out, table, write
 from stagepost.engine.styles import ORCHESTRATED
+from stagepost.errors import BadSettings
 
 contracts = App(name="contracts")
 
@@ -73,3 +77,32 @@ def release() -> int:
     write_golden(fresh)
     write("\n".join(f"released {one.file}" for one in fresh) or "nothing is new")
     return 0
+
+
+@contracts.command
+def export(
+    folder: Path,
+    *,
+    asyncapi: Annotated[bool, Parameter(negative="")] = False,
+    jsonschema: Annotated[bool, Parameter(negative="")] = False,
+    style: InStyle = ORCHESTRATED,
+    transport: Over = None,
+) -> None:
+    """Write the contracts down for other tools, into a folder that is new or empty.
+
+    Args:
+        folder: where to.
+        asyncapi: what each service sends and receives, on which channels: AsyncAPI 3.1.
+        jsonschema: the body of each message: JSON Schema 2020-12.
+    """
+    from stagepost.engine.contracts.export import asyncapi_files, jsonschema_files, write_files
+    from stagepost.engine.flow import read_flow
+
+    if not (asyncapi or jsonschema):
+        raise BadSettings("say what to export: --asyncapi, --jsonschema, or both")
+    documents = asyncapi_files(read_flow(style, transport)) if asyncapi else {}
+    schemas = jsonschema_files() if jsonschema else {}
+    write_files(folder, documents | schemas)
+    said = {"AsyncAPI documents": documents, "JSON Schemas": schemas}
+    counts = " and ".join(f"{len(files)} {what}" for what, files in said.items() if files)
+    out.print(f"{counts} in {folder}", soft_wrap=True, markup=False, highlight=False)

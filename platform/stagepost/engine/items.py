@@ -12,6 +12,7 @@ from stagepost.engine.batch import BROKER, Batch, Commit, Cursor, CursorId, Hand
 from stagepost.engine.decide import Decided
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import sleep_until
+from stagepost.errors import BadMessage
 from stagepost.messages import Kind, Message, Request, encode
 
 
@@ -37,6 +38,8 @@ class Item:
     """Somebody asks: a refusal goes back to whoever it is, and nothing is kept of it."""
     needs_lease: bool = True
     """Only the holder of the lease may write it: not where somebody waits for this instance."""
+    fault: BadMessage | None = None
+    """What was wrong with it on the wire, where that was seen before it lay here."""
 
     @property
     def is_brought(self) -> bool:
