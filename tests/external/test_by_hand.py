@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contracts import inventory, payments
-from stagepost.engine.by_hand import read_command
+from stagepost.engine.by_hand import read_command, send_by_hand
 from stagepost.engine.flow import Flow
 from stagepost.errors import BadSettings
 
@@ -110,3 +112,22 @@ def test_what_is_no_command_of_the_service_is_refused_with_what_is(
     service: str, name: str, said: str
 ) -> None:
     assert said in refused({}, service, name)
+
+
+@pytest.mark.parametrize("default", ["http", "kafka"])
+async def test_where_nats_reaches_nobody_the_ways_out_are_told(
+    tmp_path: Path, default: str
+) -> None:
+    stack = {
+        "pid": os.getpid(),
+        "flow": {"style": "orchestrated", "transports": {"default": default}, "external": {}},
+        "services": {name: {"url": f"http://{name}"} for name in SERVICES},
+    }
+    (tmp_path / "stack.json").write_text(json.dumps(stack))
+    with pytest.raises(BadSettings) as error:
+        await send_by_hand(tmp_path, "payments", "RetrievePayment", json.dumps(PAYMENT))
+    assert "nothing reaches payments so in this stack" in str(error.value)
+    assert (
+        "make up TRANSPORT=nats), or ask payments over HTTP, as http://payments/docs says"
+        in str(error.value)
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -19,16 +19,16 @@ Connect = Callable[[str], Awaitable[User]]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
     server = NatsServer(tmp_path_factory.mktemp("nats"), senders=SENDERS)
     server.start()
+    await server.provision()
     yield server
     server.kill()
 
 
 @pytest.fixture
 async def connect(server: NatsServer) -> AsyncIterator[Connect]:
-    await server.provision()
     users: list[User] = []
 
     async def connected(name: str) -> User:

@@ -37,21 +37,19 @@ LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A command that was sent by hand: its id, its place in the stream, its answer so far."""
+    """A command that was sent by hand: its id, and its place in the stream."""
 
     id: UUID
     command: Command
     sequence: int
-    answer: Answer | None
 
 
 async def send_by_hand(data: Path, service: str, name: str, text: str) -> Sent:
-    """Send a command to a service of the running stack; wait a moment for its answer.
+    """Send a command to a service of the running stack.
 
     Raises:
         BadSettings: nothing runs there, there is no such command, it does not fit, or nothing
             reaches the service over NATS.
-        BadMessage: the service has it as a dead letter.
         TransportUnavailable
     """
     stack = read_stack(data)
@@ -65,10 +63,23 @@ async def send_by_hand(data: Path, service: str, name: str, text: str) -> Sent:
             f" HTTP, as {stack['services'][service]['url']}/docs says"
         )
     identity = SystemIds().new()
-    sequence = await _publish(stack[EXTERNAL][OPERATOR], command, identity)
-    async with open_store(data, service) as store:
-        answer = await _answer(store, identity, command)
-    return Sent(identity, command, sequence, answer)
+    return Sent(identity, command, await _publish(stack[EXTERNAL][OPERATOR], command, identity))
+
+
+async def answer_to(data: Path, sent: Sent) -> Answer | None:
+    """Wait a moment for the answer to a command, None where there is none yet.
+
+    Raises:
+        BadMessage: it is a dead letter.
+        StoreUnavailable
+    """
+    async with open_store(data, sent.command.OWNER) as store:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_SECONDS):
+                while (answer := await _answer(store, sent)) is None:  # noqa: ASYNC110  # by looking
+                    await asyncio.sleep(LOOK_SECONDS)
+                return answer
+    return None
 
 
 def read_command(service: Service, name: str, text: str) -> Command:
@@ -160,23 +171,13 @@ async def _raised_anyway(_: Exception) -> None:
     """Say nothing: what is wrong is raised."""
 
 
-async def _answer(store: PostgresStore, identity: UUID, command: Command) -> Answer | None:
-    """Wait a moment for the answer to a command, None where there is none yet.
-
-    Raises:
-        BadMessage: it is a dead letter.
-    """
-    with suppress(TimeoutError):
-        async with asyncio.timeout(WAIT_SECONDS):
-            while True:
-                for _, told in await store.answers([identity]):
-                    message = decode(told.type, told.version, told.body)
-                    if isinstance(message, Answer) and is_answer(message, command):
-                        return message
-                for letter in await store.dead_letters(0, 1000):
-                    if letter.message.id == identity:
-                        raise BadMessage(
-                            f"it is dead letter {letter.id} of {command.OWNER}: {letter.reason}"
-                        )
-                await asyncio.sleep(LOOK_SECONDS)
+async def _answer(store: PostgresStore, sent: Sent) -> Answer | None:
+    for _, told in await store.answers([sent.id]):
+        message = decode(told.type, told.version, told.body)
+        if isinstance(message, Answer) and is_answer(message, sent.command):
+            return message
+    for letter in await store.dead_letters(0, 1000):
+        if letter.message.id == sent.id:
+            where = f"dead letter {letter.id} of {sent.command.OWNER}"
+            raise BadMessage(f"it is {where}: {letter.reason}")
     return None

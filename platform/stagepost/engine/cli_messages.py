@@ -28,16 +28,20 @@ def send(
         command: what, such as RetrievePayment.
         text: its fields as a JSON object; its caller is `operator`.
     """
-    from stagepost.engine.by_hand import send_by_hand
+    from stagepost.engine.by_hand import answer_to, send_by_hand
     from stagepost.messages import encode
 
-    sent = finish(send_by_hand(data, service, command, text))
-    write(f"sent {sent.command.TYPE} as operator: {sent.id}, number {sent.sequence} on EXTERNAL")
-    if sent.answer is None:
-        write(f"{service} has not answered yet")
-    else:
-        write(f"{service} answers {type(sent.answer).__name__} {encode(sent.answer).decode()}")
-    write(f"what came of it: stagepost trace {sent.command.key}")
+    async def run() -> None:
+        sent = await send_by_hand(data, service, command, text)
+        name, place = sent.command.TYPE, f"number {sent.sequence} on EXTERNAL"
+        write(f"sent {name} as operator: {sent.id}, {place}")
+        if answer := await answer_to(data, sent):
+            write(f"{service} answers {type(answer).__name__} {encode(answer).decode()}")
+        else:
+            write(f"{service} has not answered yet")
+        write(f"what came of it: stagepost trace {sent.command.key}")
+
+    finish(run())
 
 
 def listen(pattern: str = ">", *, as_json: Json = False, data: Data = operate.DATA) -> None:
