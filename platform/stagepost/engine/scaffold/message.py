@@ -22,7 +22,6 @@ FRESH = '''"""What {owner} can be asked, and what it tells."""
 
 from __future__ import annotations
 '''
-FUTURE = "from __future__ import annotations"
 NAME = "[A-Z][A-Za-z0-9]{0,63}"
 
 
@@ -102,8 +101,7 @@ def with_message(text: str, wanted: Wanted) -> str:
     said = " ".join(WORDS.findall(wanted.name)).capitalize()
     made = f'class {wanted.name}({wanted.head}):\n    """{said}."""\n\n{key}\n'
     lines = text.splitlines(keepends=True)
-    end = after.end_lineno if after else len(lines)
-    begin = lines.index(f"{FUTURE}\n") + 1
+    begin, end = _first_import(text), after.end_lineno if after else len(lines)
     imports = f"{imports}from stagepost.messages import {wanted.base}\n"
     body = [*lines[begin:end], f"\n\n{made}\n\n", *lines[end:]]
     return "".join([*lines[:begin], "\n", imports, *body])
@@ -112,6 +110,13 @@ def with_message(text: str, wanted: Wanted) -> str:
 def _check_free(text: str, wanted: Wanted) -> None:
     if wanted.name in symtable.symtable(text, wanted.path, "exec").get_identifiers():
         raise BadSettings(f"there is a {wanted.name} in {wanted.path} already")
+
+
+def _first_import(text: str) -> int:
+    """Return the line below which another import may stand: `__future__` comes before all."""
+    body = ast.parse(text).body
+    imports = [node for node in body if isinstance(node, ast.ImportFrom)]
+    return (imports or body)[0].end_lineno or 0
 
 
 def _messages(text: str) -> list[ast.ClassDef]:

@@ -47,19 +47,23 @@ def tidied(folder: Path, file: File) -> File:
 
     Raises:
         NotInstalled: ruff is not here.
+        BadSettings: it does not run in this checkout.
     """
     if find_spec("ruff") is None:
         raise NotInstalled("stagepost new", "ruff", "dev")
     text = file.text
     for args in (["check", "--select=I", "--fix-only", "--quiet"], ["format"]):
-        text = subprocess.run(  # noqa: S603  # ruff
+        done = subprocess.run(  # noqa: S603  # ruff
             [sys.executable, "-m", "ruff", *args, f"--stdin-filename={file.path}", "-"],
             cwd=folder,
             input=text,
-            stdout=subprocess.PIPE,
+            capture_output=True,
             text=True,
-            check=True,
-        ).stdout
+            check=False,
+        )
+        if done.returncode:
+            raise BadSettings(f"ruff cannot tidy {file.path}: {done.stderr.strip()}")
+        text = done.stdout
     return File(file.path, text, file.is_new)
 
 
