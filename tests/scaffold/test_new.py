@@ -30,6 +30,25 @@ ADDED = (
     ("ReturnRefused", "--refusal", "returns.ReturnGoods"),
     ("ReturnOverdue", "--event"),
 )
+STARTED = """
+import asyncio
+import sys
+from pathlib import Path
+
+import aiohttp
+
+from stagepost.engine.stack import Stack
+
+
+async def main() -> None:
+    async with Stack(Path(sys.argv[1])) as stack, aiohttp.ClientSession() as http:
+        for path in ("/health/ready", "/journal", "/docs"):
+            async with http.get(f"{stack.url('returns')}{path}") as answer:
+                assert answer.status == 200, await answer.text()
+
+
+asyncio.run(main())
+"""
 CHARGEBACK = '''
 
 class ChargebackReceived(Event):
@@ -101,6 +120,10 @@ async def test_a_message_and_a_service_are_added(extended: Copy) -> None:
 async def test_what_was_added_passes_at_once(extended: Copy, tool: str) -> None:
     ran = await extended.run(*TOOLS[tool])
     assert ran.status == 0, ran.out
+
+
+async def test_what_was_added_starts_with_the_others(extended: Copy) -> None:
+    await extended.told("-c", STARTED, str(extended.folder / ".stagepost"))
 
 
 async def test_what_was_added_is_in_the_catalogue_and_leaves_the_links_as_they_were(
