@@ -71,8 +71,8 @@ async def test_calls_are_not_counted_as_messages(servers: Servers) -> None:
     try:
         for name in find_services():
             await connection.execute(
-                f"CREATE SCHEMA {name}; CREATE TABLE {name}.outbox (kind text);"
-                f"INSERT INTO {name}.outbox VALUES ('event'), ('command'), ('call')"
+                f'CREATE SCHEMA "{name}"; CREATE TABLE "{name}".outbox (kind text);'
+                f"INSERT INTO \"{name}\".outbox VALUES ('event'), ('command'), ('call')"
             )
         assert await connection.fetchval(MESSAGES_SENT) == 2 * len(find_services())
     finally:

@@ -16,6 +16,7 @@ from stagepost.engine.cli_contracts import contracts
 from stagepost.engine.cli_links import check, links
 from stagepost.engine.cli_messages import listen, send
 from stagepost.engine.cli_move import export, import_
+from stagepost.engine.cli_new import new
 from stagepost.engine.cli_replay import events, trace
 from stagepost.engine.cli_rerun import backfill, replay
 from stagepost.engine.cli_travel import diff, state
@@ -32,6 +33,7 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 app.command(links)
 app.command(check)
+app.command(new)
 app.command(contracts)
 for command in (events, state, diff, trace, views, rebuild, verify, replay, backfill, export):
     app.command(command)
