@@ -18,7 +18,9 @@ import pytest
 from tests.experiments.checkout import Copy, changed
 from tests.scaffold.document import Changes, Typed, Whole, steps
 
-DOCUMENT = Path(__file__).parents[2] / "platform/walkthroughs/criminal-check.md"
+WALKTHROUGHS = Path(__file__).parents[2] / "platform/walkthroughs"
+PAGES = ("criminal-check.md", "criminal-check-asked.md")
+DOCUMENT = "".join((WALKTHROUGHS / page).read_text() for page in PAGES)
 UP = Typed("stagepost up")
 CLONED = "git init -q; git add .; git -c user.name=us -c user.email=us@example.org commit -qm all"
 ENDED = re.compile(r'"status":\s*"rejected"')
@@ -95,7 +97,7 @@ async def reader() -> AsyncIterator[Reader]:
     with changed() as copy:
         somebody = Reader(copy)
         await somebody.types(CLONED)
-        for step in steps(DOCUMENT.read_text()):
+        for step in steps(DOCUMENT):
             if step == UP:
                 break
             await somebody.does(step)
@@ -108,7 +110,7 @@ async def test_what_was_typed_leaves_nothing_for_check_to_find(reader: Reader) -
 
 
 async def test_a_flagged_customer_is_rejected_and_never_asked_for_money(reader: Reader) -> None:
-    every = list(steps(DOCUMENT.read_text()))
+    every = list(steps(DOCUMENT))
     *asked, trace = every[every.index(UP) + 1 :]
     assert isinstance(trace, Typed)
     running = await reader.starts(UP.command)
