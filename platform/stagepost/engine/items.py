@@ -50,7 +50,7 @@ class Item:
 
     def fail(self, error: Exception) -> None:
         if self.done is not None and not self.done.done():
-            # A refusal is an answer. Its traceback would keep this batch until garbage is looked for.
+            # A refusal is an answer. Its traceback would keep this whole batch in memory.
             is_refusal = isinstance(error, Refused)
             self.done.set_exception(error.with_traceback(None) if is_refusal else error)
 
