@@ -144,7 +144,10 @@ class Desk:
     async def _ask(self, item: Item) -> Any:
         self.put(item)
         assert item.done is not None
-        return await asyncio.shield(item.done)
+        try:
+            return await asyncio.shield(item.done)
+        finally:
+            del item  # a refusal holds this frame: that must not lead back to it
 
     def put(self, item: Item) -> None:
         """Lay a message on the desk. Its `done` gets the answer, or the fault that kept it away."""

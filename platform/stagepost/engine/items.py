@@ -12,7 +12,7 @@ from stagepost.engine.batch import BROKER, Batch, Commit, Cursor, CursorId, Hand
 from stagepost.engine.decide import Decided
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import sleep_until
-from stagepost.errors import BadMessage
+from stagepost.errors import BadMessage, Refused
 from stagepost.messages import Kind, Message, Request, encode
 
 
@@ -52,7 +52,9 @@ class Item:
 
     def fail(self, error: Exception) -> None:
         if self.done is not None and not self.done.done():
-            self.done.set_exception(error)
+            # A refusal is an answer. Its traceback would keep this whole batch in memory.
+            is_refusal = isinstance(error, Refused)
+            self.done.set_exception(error.with_traceback(None) if is_refusal else error)
 
     def park(self, reason: str) -> None:
         """Decide that this message cannot be handled: it is kept as a dead letter."""

@@ -47,9 +47,9 @@ SELECT originator_version, notification_id, recorded_at FROM stored_events
  ORDER BY originator_version DESC LIMIT 1
 
 -- name: snapshot
--- What an aggregate was at a version, where that is not behind the one that is asked for.
-SELECT originator_id, originator_version, topic, state FROM snapshots
- WHERE originator_id = $1 AND originator_version <= $2
+-- What an aggregate was at the last version of which that is kept, up to the one that is asked for.
+SELECT originator_id, originator_version, topic, state FROM (TABLE snapshots UNION ALL TABLE past_snapshots) AS s
+ WHERE originator_id = $1 AND originator_version <= $2 ORDER BY originator_version DESC LIMIT 1
 
 -- name: firsts
 -- The first event of each of these streams: it says how the stream is called.
