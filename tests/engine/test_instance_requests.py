@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import weakref
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -61,23 +59,6 @@ async def test_a_refused_request_leaves_nothing(world: World) -> None:
         with pytest.raises(Conflict):
             await counter.desk.request(CountNow(name="a", by=-1))
     assert await world.store.journal(None, 0, 10) == []
-
-
-@pytest.mark.parametrize("key", [None, "key"])
-async def test_what_a_refused_request_held_is_freed_without_looking_for_garbage(
-    world: World, key: str | None
-) -> None:
-    async with world.running() as counter:
-        gc.disable()
-        try:
-            with pytest.raises(Conflict) as refused:
-                await counter.desk.request(CountNow(name="a", by=-1), key)
-            refusal = weakref.ref(refused.value)
-            del refused
-            await asyncio.sleep(0)  # what called back is done with
-            assert refusal() is None
-        finally:
-            gc.enable()
 
 
 async def test_a_request_that_breaks_does_not_harm_its_batch(world: World) -> None:

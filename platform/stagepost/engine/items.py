@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -87,6 +87,10 @@ class Item:
         answer = self.decided.answer
         response = b"" if answer is None else answer.__pydantic_serializer__.to_json(answer)
         return Idempotency(self.idempotency_key, self.fingerprint, response)
+
+
+Source = Callable[[int], Sequence[Item]]
+"""Reads so many items at most that wait somewhere."""
 
 
 def request_item(request: Request, name: UUID, service: str) -> Item:

@@ -123,3 +123,11 @@ SELECT 'out', position, message_id, type, kind, coalesce(recipient, nullif(chann
        key, NULL, NULL, correlation_id, causation_id, recorded_at, NULL
   FROM outbox WHERE causation_id IN (SELECT message_id FROM dead_letters WHERE message_id = ANY ($1::uuid[]))
 ORDER BY position
+
+-- name: all_rows
+-- All rows of a small table, as they are written down in an export.
+SELECT row_to_json(t)::text AS row FROM {table} AS t {where} ORDER BY t
+
+-- name: page_of_rows
+-- One page of a table in the order of its key, each row with its key, by which the next page begins.
+SELECT {key} AS at, row_to_json(t)::text AS row FROM {table} AS t {where} ORDER BY {key} LIMIT $1
