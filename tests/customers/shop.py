@@ -14,6 +14,7 @@ from stagepost.engine.calls import Calls
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.database import Queries, open_pool, read_statements
 from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
@@ -89,6 +90,7 @@ async def running(
         answers=instance.answers,
         probes=(),
         registry=metrics.registry,
+        flow=Flow(),
         authenticate=an_operator,
     )
     task = asyncio.create_task(instance.run())

@@ -13,7 +13,8 @@ import pytest
 from nats.aio.client import Client
 
 from stagepost.engine.flow import Flow
-from stagepost.engine.links import Routes
+from stagepost.engine.external import EXTERNAL
+from stagepost.engine.links import Routes, routes_of
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports import nats_rules
 from stagepost.engine.transports.nats_rules import permissions
@@ -175,6 +176,11 @@ def pulls(flow: Flow, reader: str) -> set[str]:
     return {each[1] for each in found if each}
 
 
+def hears_outside(flow: Flow, name: str) -> bool:
+    """Tell whether commands from outside come to a service over NATS."""
+    return routes_of(flow.services[name], flow.services, flow.links).hears_outside
+
+
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_rules_let_a_service_read_what_its_links_over_nats_say_and_nothing_else(
     name: str,
@@ -184,7 +190,7 @@ def test_the_rules_let_a_service_read_what_its_links_over_nats_say_and_nothing_e
         (link.reader, link.sender)
         for link in flow.links.between(flow.services)
         if link.transport == NATS
-    }
+    } | {(name, EXTERNAL) for name in flow.services if hears_outside(flow, name)}
     ruled = {(reader, source) for reader in flow.services for source in pulls(flow, reader)}
     assert ruled == declared
 
@@ -194,6 +200,9 @@ def test_no_rule_lets_anybody_make_anything_or_see_another_s_stream(name: str) -
     flow = FLOWS[name]
     for service in flow.services.values():
         for subject in permissions(service, flow.services, flow.links)["publish"]["allow"]:
+            if subject == f"$JS.API.STREAM.INFO.{EXTERNAL}":
+                assert hears_outside(flow, service.name)
+                continue
             own = (f"{service.name}.", f"_WORDS.{service.name}", "$JS.API.CONSUMER.")
             stream = re.fullmatch(r"\$JS\.API\.STREAM\.(INFO|MSG\.GET)\.(\w+)", subject)
             assert subject.startswith(own) or (stream and stream[2] == service.name), subject
@@ -203,15 +212,18 @@ def test_no_rule_lets_anybody_make_anything_or_see_another_s_stream(name: str) -
 async def test_the_server_holds_services_to_their_links(connect: Connect) -> None:
     flow = Flow()
     declared = {(link.reader, link.sender) for link in flow.links.between(flow.services)}
+    declared |= {(name, EXTERNAL) for name in flow.services if hears_outside(flow, name)}
     for reader in flow.services:
         user = await connect(reader)
-        for source in flow.services:
+        for source in (*flow.services, EXTERNAL):
             may = await user.may_publish(f"$JS.API.CONSUMER.MSG.NEXT.{source}.{reader}")
             assert may == ((reader, source) in declared), (reader, source)
             assert not await user.may_publish(f"$JS.API.CONSUMER.MSG.NEXT.{source}.other")
             for get in ("STREAM.MSG.GET", "DIRECT.GET", "STREAM.INFO"):
-                is_own = source == reader and get != "DIRECT.GET"
-                assert await user.may_publish(f"$JS.API.{get}.{source}", {"seq": 1}) == is_own
+                may = source == reader and get != "DIRECT.GET"
+                if (source, get) == (EXTERNAL, "STREAM.INFO"):
+                    may = (reader, EXTERNAL) in declared
+                assert await user.may_publish(f"$JS.API.{get}.{source}", {"seq": 1}) == may
             assert await user.may_publish(f"{source}.event.Forged") == (source == reader)
             assert not await user.may_publish(f"$JS.API.STREAM.CREATE.{source}")
 

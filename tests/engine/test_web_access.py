@@ -61,6 +61,7 @@ async def test_a_route_that_says_nothing_is_for_operators(
     "path",
     [
         *("/", "/docs", "/docs/problems", "/docs/assets/docs.js", "/schema/openapi.json"),
+        *("/contracts", "/schema/asyncapi.json"),
         *("/health/live", "/health/ready"),
     ],
 )

@@ -12,8 +12,11 @@ from cyclopts import App, Parameter
 
 from stagepost.engine import operate
 from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
+from stagepost.engine.cli_contracts import contracts
 from stagepost.engine.cli_links import check, links
+from stagepost.engine.cli_messages import listen, send
 from stagepost.engine.cli_move import export, import_
+from stagepost.engine.cli_new import new
 from stagepost.engine.cli_replay import events, trace
 from stagepost.engine.cli_rerun import backfill, replay
 from stagepost.engine.cli_token import token
@@ -31,6 +34,8 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 app.command(links)
 app.command(check)
+app.command(new)
+app.command(contracts)
 for command in (
     events,
     state,
@@ -46,6 +51,8 @@ for command in (
 ):
     app.command(command)
 app.command(import_, name="import")
+app.command(send)
+app.command(listen)
 
 
 @app.command

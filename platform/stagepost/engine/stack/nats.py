@@ -15,7 +15,7 @@ from stagepost.engine.service import Service
 from stagepost.engine.stack.folder import Passwords, write_secret
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.processes import Program, Supervisor
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision, users
 from stagepost.errors import StackError, TransportUnavailable
 
 AGAIN = 0.2
@@ -51,13 +51,14 @@ class Nats:
             TransportUnavailable: it does not make the streams.
         """
         config = self.data / "nats.conf"
-        users = (ADMIN, *(service.name for service in self.services))
         text = nats_config(
             self.services,
             self.links,
             port=self.port,
             store_dir=self.data / "nats",
-            passwords={name: self.password(name) for name in users},
+            passwords={
+                name: self.password(name) for name in users(self.services, self.links.external)
+            },
         )
         write_secret(config, text)
         await start_nats(supervisor, config, self.port, self.log)

@@ -300,6 +300,7 @@ class Stack:
             "STAGEPOST_STYLE": self.flow.style,
             "STAGEPOST_LINKS": json.dumps(dict(self.flow.transports)),
             "STAGEPOST_ONLY": json.dumps(sorted(self.flow.only)),
+            "STAGEPOST_EXTERNAL": json.dumps(dict(self.flow.external)),
             **(token_settings(self._passwords, name) if service else {}),
             "STAGEPOST_SERVICES": json.dumps({name: self.url(name) for name in self._services}),
             **({"STAGEPOST_NATS_URL": self.nats_url(name if service else None)} if nats else {}),

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from stagepost.engine.external import EXTERNAL, OPERATOR
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.nats_rules import ADMIN
 
@@ -28,8 +29,21 @@ def state_of(stack: Stack) -> dict[str, object]:
             "audit": stack.audit_dsn,
             "sockets": str(stack.sockets),
         },
-        "flow": {"style": stack.flow.style, "transports": dict(stack.flow.transports)},
-        **({"nats": {"url": stack.nats_url(ADMIN)}} if stack.uses(NATS) else {}),
+        "flow": {
+            "style": stack.flow.style,
+            "transports": dict(stack.flow.transports),
+            "external": dict(stack.flow.external),
+        },
+        **(_broker(stack) if stack.uses(NATS) else {}),
+    }
+
+
+def _broker(stack: Stack) -> dict[str, object]:
+    """Return how the operator reaches NATS, and how each sender from outside does."""
+    senders = (OPERATOR, *stack.flow.external)
+    return {
+        "nats": {"url": stack.nats_url(ADMIN)},
+        EXTERNAL: {sender: stack.nats_url(sender) for sender in senders},
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from stagepost.engine.transports import StreamId
@@ -43,8 +44,36 @@ async def ask(client: Client, call: str, body: object = None) -> dict[str, Any]:
     return answer
 
 
+async def reset(client: Client, stream: str, reader: str, sequence: int) -> dict[str, Any]:
+    """Have a reader's consumer begin with this message, or with the next that is for it."""
+    return await ask(client, f"CONSUMER.RESET.{stream}.{reader}", {"seq": sequence})
+
+
+async def message_at(client: Client, stream: str, reader: str, sequence: int) -> Msg:
+    """Return what a reader's consumer is given there: this message, or the next that is for it.
+
+    To get any message by its number is for none but who wrote it.
+
+    Raises:
+        NoMessage: there is none for it from there on.
+        TransportUnavailable
+    """
+    await reset(client, stream, reader, sequence)
+    subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}"
+    try:
+        # A message comes under its own subject: only an inbox of its own can tell what it is.
+        message = await client.request(
+            subject, b'{"no_wait": true}', timeout=ASK_SECONDS, old_style=True
+        )
+    except (NatsError, OSError, TimeoutError) as error:
+        raise TransportUnavailable(f"the broker gives us nothing: {error!r}") from error
+    if not message.reply.startswith("$JS.ACK."):
+        raise NoMessage(f"the broker has nothing for {reader} in {stream} from {sequence} on")
+    return message
+
+
 async def stored_message(client: Client, stream: str, sequence: int) -> Mapping[str, str]:
-    """Return the headers of a stored message."""
+    """Return the headers of a stored message of a stream that is our own."""
     answer = await ask(client, f"STREAM.MSG.GET.{stream}", {"seq": sequence})
     raw = base64.b64decode(answer["message"].get("hdrs", "")).decode()
     lines = (line.partition(":") for line in raw.splitlines()[1:] if line)

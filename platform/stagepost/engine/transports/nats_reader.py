@@ -7,7 +7,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from functools import partial
 
 import structlog
 from nats.aio.client import Client
@@ -16,9 +16,11 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
+from stagepost.engine.external import EXTERNAL
 from stagepost.engine.transports import Received, sent_at
-from stagepost.engine.transports.nats_api import ASK_SECONDS, ask, stream_id_of
+from stagepost.engine.transports.nats_api import ask, message_at, reset, stream_id_of
 from stagepost.engine.transports.nats_envelope import read_envelope
+from stagepost.engine.transports.nats_external import read_from_outside, where_to_begin
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
 PREFETCH = 512
@@ -27,6 +29,8 @@ PULL_SECONDS = 5
 """How long the broker keeps a request for messages open; then we look whether all is well."""
 NOTHING_MORE = "408"
 """The status of a request that ended because there was nothing for it."""
+
+Read = Callable[[Msg], Received | None]
 
 log = structlog.get_logger(__name__)
 
@@ -45,11 +49,18 @@ class NatsSubscription:
 
     async def open(self, source: str, cursor: Cursor | None) -> None:
         """Begin to read one stream after a cursor."""
-        answer = await self._reset(source, await self._first(source, cursor))
+        read: Read = _received
+        if source == EXTERNAL:
+            life, first = await where_to_begin(self._client, self._reader, cursor)
+            read = partial(read_from_outside, life=life)
+        else:
+            first = await self._first(source, cursor)
+        answer = await reset(self._client, source, self._reader, first)
         pull = _Pull(
             self._client,
             source,
             self._reader,
+            read=read,
             pending=answer["num_pending"],
             wake=self._wake,
             lost=self._lost,
@@ -58,16 +69,11 @@ class NatsSubscription:
         await pull.start()
 
     async def _first(self, source: str, cursor: Cursor | None) -> int:
-        """Where to begin: behind the hint, where the broker still has our last message there.
-
-        It is looked at as our consumer is given it: to get any message by its number is for none
-        but who wrote it.
-        """
+        """Where to begin: behind the hint, where the broker still has our last message there."""
         if cursor is None or cursor.hint == 0:
             return 1
         try:
-            await self._reset(source, cursor.hint)
-            message = await self._next(source)
+            message = await message_at(self._client, source, self._reader, cursor.hint)
             known = stream_id_of(message.headers or {}, source)[:2] == (
                 cursor.id.incarnation,
                 cursor.at,
@@ -75,21 +81,6 @@ class NatsSubscription:
         except (TransportUnavailable, ForeignMessage):
             known = False
         return cursor.hint + 1 if known else 1
-
-    async def _reset(self, source: str, sequence: int) -> dict[str, Any]:
-        call = f"CONSUMER.RESET.{source}.{self._reader}"
-        return await ask(self._client, call, {"seq": sequence})
-
-    async def _next(self, source: str) -> Msg:
-        """Return what our consumer is given next, or that there is nothing."""
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{source}.{self._reader}"
-        try:
-            # A message comes under its own subject: only an inbox of its own can tell what it is.
-            return await self._client.request(
-                subject, b'{"no_wait": true}', timeout=ASK_SECONDS, old_style=True
-            )
-        except (NatsError, OSError, TimeoutError) as error:
-            raise TransportUnavailable(f"the broker gives us nothing: {error!r}") from error
 
     def take(self, limit: int) -> list[Received]:
         taken: list[Received] = []
@@ -138,6 +129,7 @@ class _Pull:
         source: str,
         reader: str,
         *,
+        read: Read,
         pending: int,
         wake: Callable[[], None],
         lost: asyncio.Event,
@@ -145,6 +137,7 @@ class _Pull:
         self._client = client
         self._source = source
         self._reader = reader
+        self._read = read
         self._pending = pending
         self._wake = wake
         self._lost = lost
@@ -189,7 +182,7 @@ class _Pull:
     def head(self) -> Received | None:
         """The next message of ours, where it has arrived."""
         while self._head is None and self._arrived:
-            self._head = _received(self._arrived.popleft())
+            self._head = self._read(self._arrived.popleft())
             self._taken += self._head is None
             self._room.set()
         return self._head
