@@ -12,8 +12,8 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from stagepost.engine.flow import Flow
 from stagepost.engine.external import EXTERNAL
+from stagepost.engine.flow import Flow
 from stagepost.engine.links import Routes, routes_of
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports import nats_rules

@@ -149,7 +149,7 @@ async def test_a_subscription_that_is_given_up_half_open_takes_nothing_from_the_
             await hang()
         return await ask(client, call, body)
 
-    monkeypatch.setattr(nats_reader, "ask", ask_one)
+    monkeypatch.setattr(nats_api, "ask", ask_one)
     await nats_server.provision()
     reader = NatsTransport(nats_server.url(READER), READER)
     types = {"inventory": ["inventory.StockReserved"], SOURCE: [message(1).type]}

@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 
 from stagepost.engine.clock import ManualClock
 from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.roles import Role
 from stagepost.engine.store_memory import MemoryStore
@@ -119,6 +120,8 @@ async def test_who_guesses_tokens_is_not_heard_for_a_while(
 OPEN = {("GET", path) for path in ("/", "/docs", "/docs/problems", "/schema/openapi.json")} | {
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
+    ("GET", "/contracts"),
+    ("GET", "/schema/asyncapi.json"),
     *((method, "/docs/assets/{file_path}") for method in ("GET", "HEAD")),
 }
 CUSTOMERS = {
@@ -159,6 +162,7 @@ def routes() -> Iterator[tuple[str, str, str, HTTPRouteHandler]]:
             answers=None,  # type: ignore[arg-type]
             probes=[],
             registry=None,  # type: ignore[arg-type]
+            flow=Flow(),
             authenticate=an_operator,
         )
         for route in app.routes:

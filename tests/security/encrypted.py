@@ -16,7 +16,7 @@ from stagepost.engine.service import Service
 from stagepost.engine.stack.nats import start_nats
 from stagepost.engine.stack.ports import HOST, free_port
 from stagepost.engine.stack.processes import Supervisor
-from stagepost.engine.transports.nats_rules import ADMIN, Tls, nats_config, provision
+from stagepost.engine.transports.nats_rules import ADMIN, Tls, nats_config, provision, users
 
 PASSWORD = "a-password-of-these-tests"
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
@@ -83,7 +83,7 @@ async def start_broker(
             Links(),
             port=port,
             store_dir=folder / "nats",
-            passwords=dict.fromkeys((ADMIN, service.name), PASSWORD),
+            passwords=dict.fromkeys(users([service], ()), PASSWORD),
             tls=issued.server,
         )
     )
