@@ -10,7 +10,7 @@ import pytest
 from nats.aio.subscription import Subscription
 
 from stagepost.engine.batch import Cursor, CursorId
-from stagepost.engine.transports import StreamId, nats_reader
+from stagepost.engine.transports import StreamId, nats_api, nats_reader
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
