@@ -9,7 +9,7 @@ from typing import Any
 import nats
 import pytest
 
-from stagepost.engine.transports import StreamId, nats_reader
+from stagepost.engine.transports import StreamId, nats_api, nats_reader
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_rules import ADMIN
@@ -54,7 +54,7 @@ async def test_what_was_counted_and_does_not_come_holds_nobody_up(
         return answer
 
     monkeypatch.setattr(nats_reader, "PULL_SECONDS", 1)
-    monkeypatch.setattr(nats_reader, "ask", ask_and_count_more)
+    monkeypatch.setattr(nats_api, "ask", ask_and_count_more)
     await nats_server.provision()
     writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
     publisher = await writer.publisher(SOURCE)
