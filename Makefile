@@ -12,6 +12,7 @@
 #          make drill SEED=7 LONG=1 STYLE=choreographed ONLY='kill -9, broker' JSON=1
 #          make simulate SEEDS=1000 SEED=7 STYLE=choreographed BUGS=1 JSON=1
 #          make experiment NAME=criminal-check|reorder|second-caller|dual-write|tweet-or-mail JSON=1
+#          make demo DATA=.stagepost   an order book through the stack that runs there
 #          make up DATA=dir INSTANCES=2 STYLE=... TRANSPORT=...
 #          make ... PYTHON=python3.12
 # What is given to make stands in the environment of what it starts, where it is read.
@@ -21,7 +22,7 @@ RUN = .venv/bin/python -m
 # make cannot tell anybody when it is killed: what it started looks for it.
 HERE = exec env STAGEPOST_PARENT=$$PPID
 
-.PHONY: demo test bench drill simulate experiment up check lock installed
+.PHONY: demo test bench drill simulate experiment up check lock sbom installed
 .DEFAULT_GOAL := demo
 
 demo: installed
@@ -50,6 +51,11 @@ check: installed
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/hadolint Dockerfile
+
+# What the containers are made of, as CycloneDX.
+sbom:
+	@$(PYTHON) platform/sbom.py
 
 installed:
 	@$(PYTHON) platform/install.py
@@ -59,6 +65,9 @@ lock: installed
 	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml -o platform/requirements.lock
+	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --constraint platform/requirements.lock pyproject.toml -o platform/image.lock
 	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  tests/bench/peers/requirements.in -o tests/bench/peers/requirements.txt

@@ -18,8 +18,9 @@ import asyncpg
 from stagepost.engine.flow import Flow
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.nats import greets
+from stagepost.engine.stack.place import stores_of
 from stagepost.engine.stack.ports import HOST
-from stagepost.engine.stack.postgres import PORT
+from stagepost.engine.stack.server import PORT
 from stagepost.engine.stack.stack import ANSWER, PATIENCE
 from tests.drill.liar import Liar
 from tests.drill.points import FOLDER, Orders
@@ -67,7 +68,7 @@ class DrillStack(Stack):
     @property
     def stores(self) -> tuple[str, ...]:
         """What has a database: also services that have nothing to do in this style."""
-        return (*self._stores, *self._worlds)
+        return stores_of(self.flow)
 
     async def scale(self, instances: int) -> None:
         """Let each service run in so many instances, two at most."""

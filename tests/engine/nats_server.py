@@ -25,7 +25,11 @@ class NatsServer:
         self._config = folder / "nats.conf"
         self._config.write_text(
             nats_config(
-                self._services, port=self.port, store_dir=folder / "a store", passwords=passwords
+                self._services,
+                host="127.0.0.1",
+                port=self.port,
+                store_dir=folder / "a store",
+                passwords=passwords,
             )
         )
         self._log = folder / "nats.log"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,16 +35,17 @@ async def _run(data: Path, flow: Flow, instances: int) -> None:
     console = Console()
     console.print(f"Starting the stack ({flow}); its data and logs are in {data}")
     async with Stack(data, flow=flow, instances=instances) as stack:
-        await _seed(stack)
+        await seed(stack.urls)
         console.print(
             _overview(stack), "Ready; a service describes its calls under /docs. Ctrl-C ends all."
         )
         await stack.running()
 
 
-async def _seed(stack: Stack) -> None:
+async def seed(urls: Mapping[str, str]) -> None:
+    """Give services that are there what a fresh stack begins with, where there is such a thing."""
     if find_spec(f"{PACKAGE}.seed"):
-        await import_module(f"{PACKAGE}.seed").seed(stack.urls)
+        await import_module(f"{PACKAGE}.seed").seed(urls)
 
 
 def _overview(stack: Stack) -> Table:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sysconfig
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Nats:
         return f"nats://{login}{HOST}:{self.port}"
 
     def password(self, user: str) -> str:
-        return self.passwords.of(f"nats {user}")
+        return logins(self.passwords, [user])[user]
 
     async def start(self, supervisor: Supervisor) -> None:
         """Start the server with the streams that the links need.
@@ -51,12 +51,12 @@ class Nats:
             TransportUnavailable: it does not make the streams.
         """
         config = self.data / "nats.conf"
-        users = (ADMIN, *(service.name for service in self.services))
         text = nats_config(
             self.services,
+            host=HOST,
             port=self.port,
             store_dir=self.data / "nats",
-            passwords={name: self.password(name) for name in users},
+            passwords=logins(self.passwords, [ADMIN, *(each.name for each in self.services)]),
         )
         write_secret(config, text)
         await start_nats(supervisor, config, self.port, self.log)
@@ -75,6 +75,11 @@ class Nats:
 
     async def _provision(self) -> None:
         await provision(self.url(ADMIN), self.services, self.links)
+
+
+def logins(passwords: Passwords, users: Iterable[str]) -> dict[str, str]:
+    """Return the passwords of these users of the broker."""
+    return {user: passwords.of(f"nats {user}") for user in users}
 
 
 async def start_nats(supervisor: Supervisor, config: Path, port: int, log: Path) -> None:

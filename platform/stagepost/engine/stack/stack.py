@@ -17,21 +17,21 @@ from typing import Self
 
 import aiohttp
 
-from stagepost.engine.discovery import find_services, find_worlds
+from stagepost.engine.discovery import find_worlds
 from stagepost.engine.flow import Flow
 from stagepost.engine.follow import end
-from stagepost.engine.links import routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.stack.databases import Databases
-from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
 from stagepost.engine.stack.kafka import start_kafka
 from stagepost.engine.stack.nats import Nats
+from stagepost.engine.stack.place import names_of, settings_of, transports_of
 from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Program, Supervisor
 from stagepost.engine.stack.rolling import serves
 from stagepost.engine.stack.state import state_of
+from stagepost.engine.stack.stores import provide_stores
 from stagepost.engine.transport_names import KAFKA, NATS
 from stagepost.errors import StagepostError
 
@@ -75,8 +75,7 @@ class Stack:
         self._say = say
         self.flow = flow
         self._services = flow.services
-        self._stores = find_services() | self._services
-        self._used = _transports(flow)
+        self._used = transports_of(flow)
         given = self._env.get(KAFKA_VARIABLE) or os.environ.get(KAFKA_VARIABLE)
         self._mocks_kafka = not given
         self._kafka = Path(given or self.data / "kafka.json") if KAFKA in self._used else None
@@ -101,7 +100,7 @@ class Stack:
     @property
     def names(self) -> tuple[str, ...]:
         """What listens: the services in the order of their ports, then the world around them."""
-        return (*self._services, *self._worlds)
+        return names_of(self.flow)
 
     @property
     def processes(self) -> tuple[str, ...]:
@@ -206,7 +205,7 @@ class Stack:
             self._passwords.of("postgres"),
             account,
         )
-        self.databases = Databases(self._postgres, self._passwords)
+        self.databases = Databases(self._postgres.server, self._passwords)
         self._nats = Nats(
             self.data,
             self._log("nats"),
@@ -230,14 +229,7 @@ class Stack:
 
     async def _start_postgres(self) -> None:
         await self._postgres.start(self._supervisor)
-        # Of every service, also where it has nothing to do in this style: what it did stays.
-        stores = (*self._stores, *self._worlds)
-        await self.databases.provide(stores)
-        folders = {name: service.sql for name, service in self._stores.items()}
-        folders |= {name: _sql_beside(serve) for name, (_, serve) in self._worlds.items()}
-        await self.databases.migrate(folders)
-        await self.databases.attach(stores)
-        await settle_flow(list(self._stores), self.databases.owner_dsn, self.flow)
+        await provide_stores(self.databases, self.flow)
 
     async def _start_services(self, exits: AsyncExitStack) -> None:
         exits.push_async_callback(self._supervisor.stop, self.processes, PATIENCE)
@@ -281,20 +273,9 @@ class Stack:
         return (sys.executable, "-m", "stagepost", "run", name)
 
     def _settings(self, name: str, descriptor: int) -> dict[str, str]:
-        service = self._services.get(name)
-        nats = NATS in self._used
-        called = service.calls if service else ()
-        calls = {part: f"{self.url(world)}/{part}" for world in self._worlds for part in called}
-        return {
-            "STAGEPOST_DATABASE": self.databases.dsn(name),
+        return settings_of(name, self) | {
             "STAGEPOST_SOCKET_FD": str(descriptor),
-            "STAGEPOST_CALLS": json.dumps(calls),
             "STAGEPOST_DISK": str(self.data),
-            "STAGEPOST_STYLE": self.flow.style,
-            "STAGEPOST_LINKS": json.dumps(dict(self.flow.transports)),
-            "STAGEPOST_ONLY": json.dumps(sorted(self.flow.only)),
-            "STAGEPOST_SERVICES": json.dumps({name: self.url(name) for name in self._services}),
-            **({"STAGEPOST_NATS_URL": self.nats_url(name if service else None)} if nats else {}),
             **({KAFKA_VARIABLE: str(self._kafka)} if self._kafka else {}),
             **({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {}),
         }
@@ -319,16 +300,6 @@ class Stack:
         await end(task for task in (self._watch, self._provisioning) if task is not None)
 
 
-def _transports(flow: Flow) -> set[str]:
-    """Return every transport that some link of a flow has, or a message that nobody reads."""
-    services, links = flow.services, flow.links
-    return {
-        transport
-        for service in services.values()
-        for transport in routes_of(service, services, links).transports
-    }
-
-
 async def _together(*starts: Coroutine[None, None, None]) -> None:
     """Start several at once; where one fails, give up the others and raise what it raised."""
     try:
@@ -343,7 +314,3 @@ def short_temporary_folder() -> str | None:
     """Return where sockets can be, None for the usual place."""
     # A path to a Unix socket has room for about 100 characters.
     return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108
-
-
-def _sql_beside(serve: Callable[..., object]) -> Path:
-    return Path(str(sys.modules[serve.__module__].__file__)).parent / "sql"

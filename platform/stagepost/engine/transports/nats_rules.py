@@ -27,11 +27,18 @@ DEDUPLICATION_SECONDS = 10
 
 
 def nats_config(
-    services: Sequence[Service], *, port: int, store_dir: Path, passwords: Mapping[str, str]
+    services: Sequence[Service],
+    *,
+    host: str,
+    port: int,
+    store_dir: Path,
+    passwords: Mapping[str, str],
+    monitor: str | None = None,
 ) -> str:
-    """Return a server's configuration: loopback only, JetStream on file, one user per service.
+    """Return a server's configuration: where it listens, JetStream on file, a user per service.
 
-    `passwords` has one for each service, and for `admin`, who provisions.
+    `passwords` has one for each service, and for `admin`, who provisions. At `monitor` the server
+    says how it is, to whoever asks.
     """
     users: list[dict[str, Any]] = [{"user": ADMIN, "password": passwords[ADMIN]}]
     users += [
@@ -41,8 +48,9 @@ def nats_config(
     return "\n".join(
         (
             'server_name: "stagepost"',
-            'host: "127.0.0.1"',
+            f"host: {json.dumps(host)}",
             f"port: {port}",
+            *([f"http: {json.dumps(monitor)}"] if monitor else []),
             f"jetstream {{ store_dir: {json.dumps(str(store_dir))} }}",
             f"authorization {{ users: {json.dumps(users, indent=1)} }}",
             "",
