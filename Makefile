@@ -12,7 +12,6 @@
 #          make drill SEED=7 LONG=1 STYLE=choreographed ONLY='kill -9, broker' JSON=1
 #          make simulate SEEDS=1000 SEED=7 STYLE=choreographed BUGS=1 JSON=1
 #          make experiment NAME=criminal-check|reorder|second-caller|dual-write|tweet-or-mail JSON=1
-#          make demo DATA=.stagepost   an order book through the stack that runs there
 #          make up DATA=dir INSTANCES=2 STYLE=... TRANSPORT=...
 #          make ... PYTHON=python3.12
 # What is given to make stands in the environment of what it starts, where it is read.
