@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from contracts.values import MAX_AMOUNT, CustomerId
+from contracts.values import MAX_AMOUNT, CustomerId, Points
 from stagepost.messages import MAX_BIGINT, Event
 
 
@@ -13,5 +13,5 @@ class PointsAwarded(Event):
 
     KEY = "customer_id"
     customer_id: CustomerId
-    points: int = Field(ge=1, le=MAX_AMOUNT, examples=[25])
-    balance: int = Field(ge=1, le=MAX_BIGINT, examples=[125])
+    points: Points = Field(le=MAX_AMOUNT, examples=[25])
+    balance: Points = Field(le=MAX_BIGINT, examples=[125])

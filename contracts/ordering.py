@@ -60,7 +60,7 @@ class OrderConfirmed(Answer, to=ConfirmOrder, also=(RejectOrder,)):
 
 
 class OrderRejected(Answer, to=RejectOrder, also=(ConfirmOrder,)):
-    """The order ended without goods and without charge."""
+    """The order ended without goods; whatever was charged for it is given back."""
 
     order_id: OrderId
     customer_id: CustomerId

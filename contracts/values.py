@@ -16,11 +16,16 @@ MAX_QUANTITY = 1_000_000
 MAX_AMOUNT = 10**15
 
 Quantity = Annotated[
-    int, Field(ge=1, le=MAX_QUANTITY, examples=[2], description="Units, 1 to a million.")
+    int,
+    Field(ge=1, le=MAX_QUANTITY, examples=[2], description="Pieces, 1 to a million."),
+    Field(json_schema_extra={"x-unit": "piece"}),
 ]
 Amount = Annotated[
-    int, Field(ge=0, le=MAX_AMOUNT, examples=[2598], description="Money in minor units (cents).")
+    int,
+    Field(ge=0, le=MAX_AMOUNT, examples=[2598], description="Money in minor units (cents)."),
+    Field(json_schema_extra={"x-unit": "minor unit of the currency"}),
 ]
+Points = Annotated[int, Field(ge=1, json_schema_extra={"x-unit": "point"})]
 Currency = Annotated[
     str, StringConstraints(pattern=r"^[A-Z]{3}$"), Field(examples=["EUR"], description="ISO 4217.")
 ]

@@ -25,7 +25,7 @@ from stagepost.messages import first_fault, lift
 STREAMS = uuid5(NAMESPACE_URL, "stagepost:streams")
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=4_000)  # as many as work is under way on; the UUIDs are what fills memory
 def stream_id(name: str) -> UUID:
     """Return the UUID under which the stream `order/10248` is stored (RFC 9562, version 5)."""
     return uuid5(STREAMS, name)

@@ -13,6 +13,8 @@ StagepostError
         UnknownVersion
         UnreadableMessage
         ForgedSource
+        UndeclaredSender
+        Unidentified
         StrayCommand
         TooLarge
     Misuse                      the program is wrong, and says where
@@ -134,6 +136,20 @@ class ForgedSource(BadMessage):
 
     def __init__(self, name: str, claimed: str, sender: str) -> None:
         super().__init__(f"{name} names {claimed!r} as its caller, but {sender!r} sent it")
+
+
+class UndeclaredSender(BadMessage):
+    """A message from outside, of a sender that does not declare it."""
+
+    def __init__(self, name: str, sender: str) -> None:
+        super().__init__(
+            f"{sender!r} sent {name} from outside, and does not declare it:"
+            " declare it in stagepost.toml under [external], then redrive"
+        )
+
+
+class Unidentified(BadMessage):
+    """A message from outside whose headers do not say which it is."""
 
 
 class StrayCommand(BadMessage):

@@ -68,6 +68,7 @@ class Customer(Aggregate):
         self.customer_id = customer_id
         self.name = name
         self.email = email
+        self.registered_as = name, email
 
     @event(Changed)
     def change(self, *, name: str, email: str) -> None:

@@ -46,7 +46,7 @@ def change_customer(request: ChangeCustomer, load: Load) -> Decision:
 
 
 def _registered_before(customer: Customer, request: RegisterCustomer) -> Decision:
-    if (customer.name, customer.email) != (request.name, request.email):
+    if customer.registered_as != (request.name, request.email):
         raise Conflict(
             f"there is a customer {customer.customer_id!r} already, with other content: "
             "choose another customer_id, or leave it out",

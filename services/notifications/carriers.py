@@ -16,6 +16,7 @@ from aiosmtplib import (
     SMTPHeloError,
     SMTPRecipientsRefused,
     SMTPResponseException,
+    SMTPSenderRefused,
 )
 
 from services.notifications.mail import Proof
@@ -115,8 +116,12 @@ def _closed_door(error: SMTPResponseException) -> Exception:
 
 
 def refusal(error: SMTPResponseException, name: str) -> Exception:
-    """Return what a mail server's refusal means for a mail."""
-    if isinstance(error, SMTPHeloError) or error.code in NOT_LET_IN:
+    """Return what a mail server's refusal means for a mail.
+
+    Nothing where it is of us, or of the sender that all mails have: that is put right in the
+    settings.
+    """
+    if isinstance(error, SMTPHeloError | SMTPSenderRefused) or error.code in NOT_LET_IN:
         return _closed_door(error)
     if error.code >= FOR_GOOD:
         return NotTakenError(f"{error.code} {error.message}")

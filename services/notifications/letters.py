@@ -10,7 +10,10 @@ withdraw from any order within fourteen days, without giving a reason.
 Your number is {customer_id}.
 """
 CONFIRMED = "your order {reference} is paid, and on its way to you.\n"
-REJECTED = "we could not fulfill your order {reference} ({why}). You owe nothing.\n"
+REJECTED = """\
+we could not fulfill your order {reference} ({why}).
+Whatever you have paid for it is given back.
+"""
 
 SUBJECTS = {
     About.WELCOME: "Welcome",

@@ -80,7 +80,7 @@ class Order(Aggregate):
         cancellation_too_late: bool
 
     class Rejected(DomainEvent):
-        """The order ended without goods and without charge."""
+        """The order ended without goods; whatever was charged for it is given back."""
 
         TOPIC = "ordering.Order.Rejected"
         reason: str

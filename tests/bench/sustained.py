@@ -23,7 +23,7 @@ WINDOWS = {"AnswersDue": 2.0, "GoodsDue": 2.0, "SlaDue": 60.0}
 
 def outboxes(what: str) -> str:
     """Return a statement that adds something up over the messages of all services."""
-    each = (f"SELECT {what} AS n FROM {s}.outbox WHERE kind <> 'call'" for s in find_services())
+    each = (f"SELECT {what} AS n FROM \"{s}\".outbox WHERE kind <> 'call'" for s in find_services())
     return f"SELECT sum(n)::bigint FROM ({' UNION ALL '.join(each)}) AS s"
 
 

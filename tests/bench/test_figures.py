@@ -71,8 +71,8 @@ async def test_calls_are_not_counted_as_messages(servers: Servers) -> None:
     try:
         for name in find_services():
             await connection.execute(
-                f"CREATE SCHEMA {name}; CREATE TABLE {name}.outbox (kind text);"
-                f"INSERT INTO {name}.outbox VALUES ('event'), ('command'), ('call')"
+                f'CREATE SCHEMA "{name}"; CREATE TABLE "{name}".outbox (kind text);'
+                f"INSERT INTO \"{name}\".outbox VALUES ('event'), ('command'), ('call')"
             )
         assert await connection.fetchval(MESSAGES_SENT) == 2 * len(find_services())
     finally:
@@ -139,7 +139,7 @@ async def test_replay_folds_what_the_library_s_reader_folds(
     assert theirs > 0
 
 
-async def test_an_aggregate_is_looked_at_with_a_snapshot_and_without(
+async def test_an_aggregate_is_looked_at_as_it_is_and_as_it_was(
     servers: Servers, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(travel, "EVENTS", 300)

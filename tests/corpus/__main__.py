@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from tests.corpus.stored import SERVICES, folder, released, text_of, written_now
+from tests.corpus.stored import SERVICES, folder, newest, released, text_of, written_now
 
 
 def main() -> None:
     """Write the next file of each service whose newest is not what is stored now."""
     for service in SERVICES:
-        text, files = text_of(written_now(service)), released(service)
-        if not files or files[-1].read_text() != text:
+        text = text_of(written_now(service))
+        if newest(service) != text:
             folder(service).mkdir(exist_ok=True)
-            file = folder(service) / f"{len(files) + 1:04}.jsonl"
+            file = folder(service) / f"{len(released(service)) + 1:04}.jsonl"
             file.write_text(text)
             sys.stdout.write(f"{file}\n")
 

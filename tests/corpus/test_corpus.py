@@ -9,7 +9,16 @@ import pytest
 
 from stagepost.aggregate import DomainEvent
 from stagepost.process import Instance
-from tests.corpus.stored import SERVICES, Line, read, released, replayed, text_of, written_now
+from tests.corpus.stored import (
+    SERVICES,
+    Line,
+    newest,
+    read,
+    released,
+    replayed,
+    text_of,
+    written_now,
+)
 
 FILES = [(service, file) for service in SERVICES for file in released(service)]
 
@@ -35,7 +44,7 @@ def version_of(state: dict[str, object]) -> object:
 
 @pytest.mark.parametrize(("service", "file"), FILES, ids=lambda it: getattr(it, "stem", it))
 def test_what_a_release_has_stored_makes_what_it_made_then(service: str, file: Path) -> None:
-    for line in read(file):
+    for line in read(file.read_text()):
         now = replayed(service, line.stored)
         assert now.makes == {**now.makes, **line.makes}  # there may be more today
         assert now.rows.keys() == line.rows.keys()
@@ -45,21 +54,21 @@ def test_what_a_release_has_stored_makes_what_it_made_then(service: str, file: P
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_newest_corpus_is_what_this_release_stores(service: str) -> None:
-    newest = released(service)[-1].read_text()
-    assert newest == text_of(written_now(service)), "write the next: python -m tests.corpus"
+    now = text_of(written_now(service))
+    assert newest(service) == now, "write the next: python -m tests.corpus"
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_event_of_a_service_is_in_its_newest_corpus(service: str) -> None:
-    newest = read(released(service)[-1])
-    stored = {(topic, version_of(state)) for line in newest for topic, state in line.events}
+    lines = read(newest(service))
+    stored = {(topic, version_of(state)) for line in lines for topic, state in line.events}
     assert stored == {(cls.TOPIC, cls.class_version) for cls in events_of(service)}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_body_with_other_fields_has_another_version(service: str) -> None:
     fields: dict[tuple[str, object], set[str]] = {}
-    lines: list[Line] = [line for file in released(service) for line in read(file)]
+    lines: list[Line] = [line for file in released(service) for line in read(file.read_text())]
     for topic, state in (event for line in lines for event in line.events):
         known = fields.setdefault((topic, version_of(state)), set(state))
         assert known == set(state), f"raise the class_version of {topic}, and add an upcaster"

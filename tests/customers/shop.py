@@ -14,6 +14,7 @@ from stagepost.engine.calls import Calls
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.database import Queries, open_pool, read_statements
 from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
@@ -88,6 +89,7 @@ async def running(
         answers=instance.answers,
         probes=(),
         registry=metrics.registry,
+        flow=Flow(),
     )
     task = asyncio.create_task(instance.run())
     transport_to = ASGITransport(app)  # type: ignore[arg-type]  # Litestar says ASGI more exactly

@@ -35,6 +35,19 @@ async def test_the_same_customer_twice_is_registered_once(customers: Running) ->
     assert (await customers.register(name="Eve")).status_code == 409
 
 
+async def test_a_repetition_gets_the_first_answer_whatever_the_customer_has_become(
+    customers: Running,
+) -> None:
+    await customers.register()
+    assert await change(customers, "*", name="Ada King", email="king@example.org") == 200
+
+    again = await customers.register()
+    assert (again.status_code, again.json()) == (201, {"customer_id": "ada"})
+    other = await customers.register(name="Ada King", email="king@example.org")
+    assert (other.status_code, other.json()["errors"][0]["pointer"]) == (409, "/customer_id")
+    assert (await customers.see("/customers/ada"))["name"] == "Ada King"
+
+
 async def test_one_key_registers_one_customer_without_an_id_of_its_own(customers: Running) -> None:
     body = {"name": "Ada Lovelace", "email": "ada@example.org"}
     key = {"Idempotency-Key": "once"}

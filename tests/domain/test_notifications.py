@@ -88,6 +88,11 @@ def test_a_customer_is_told_how_an_order_ended() -> None:
     assert "(out of stock)" in bad_news.text
 
 
+def test_bad_news_is_true_while_the_money_is_on_its_way_back_as_it_can_be_in_a_chain() -> None:
+    bad_news = mail_of(given(HANDLERS).when(rejected))
+    assert bad_news.text.endswith("Whatever you have paid for it is given back.\n")
+
+
 def test_a_customer_is_told_once_however_often_we_hear_of_it() -> None:
     given(HANDLERS, confirmed).when(confirmed).then_nothing()
 

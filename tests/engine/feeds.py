@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from stagepost.engine.batch import Batch, Commit, Cursor, CursorId, Outgoing
 from stagepost.engine.desk import Desk
 from stagepost.engine.envelope import Envelope
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.items import Signals
 from stagepost.engine.store import Store
@@ -51,6 +52,7 @@ class Source:
             answers=None,  # type: ignore[arg-type]  # no command is brought
             probes=[],
             registry=CollectorRegistry(),
+            flow=Flow(),
         )
         listening = socket.create_server(("127.0.0.1", self._port))
         self._port = listening.getsockname()[1]

@@ -6,22 +6,31 @@ import socket
 import subprocess
 import sysconfig
 import time
+from collections.abc import Collection
 from pathlib import Path
+from types import MappingProxyType
 
 from stagepost.engine.discovery import find_services
+from stagepost.engine.external import Senders
 from stagepost.engine.links import Links
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
+from stagepost.engine.service import Service
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision, users
 
 
 class NatsServer:
     """A nats-server of its own, with the users and rights of the sample's services."""
 
-    def __init__(self, folder: Path) -> None:
-        self._services = list(find_services().values())
+    def __init__(
+        self,
+        folder: Path,
+        services: Collection[Service] | None = None,
+        senders: Senders = MappingProxyType({}),
+    ) -> None:
+        self._services = list(services or find_services().values())
+        self._links = Links(external=senders)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
-        passwords = dict.fromkeys((ADMIN, *(s.name for s in self._services)), "secret")
         self._config = folder / "nats.conf"
         self._config.write_text(
             nats_config(
@@ -29,7 +38,8 @@ class NatsServer:
                 host="127.0.0.1",
                 port=self.port,
                 store_dir=folder / "a store",
-                passwords=passwords,
+                passwords=dict.fromkeys(users(self._services, senders), "secret"),
+                senders=senders,
             )
         )
         self._log = folder / "nats.log"
@@ -61,4 +71,4 @@ class NatsServer:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0 and bool(probe.recv(4))
 
     async def provision(self) -> None:
-        await provision(self.url(ADMIN), self._services, Links())
+        await provision(self.url(ADMIN), self._services, self._links)

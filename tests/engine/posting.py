@@ -16,6 +16,7 @@ from stagepost import Decision, Load, Request
 from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.clock import SystemClock
 from stagepost.engine.envelope import Envelope
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.links import Links
 from stagepost.engine.network import Network
@@ -93,6 +94,7 @@ async def _on_a_socket(instance: Instance, store: Store) -> AsyncIterator[str]:
         answers=instance.answers,
         probes=[],
         registry=CollectorRegistry(),
+        flow=Flow(),
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = http_server(app, host="127.0.0.1", port=0)

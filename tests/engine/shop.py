@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from contracts.values import Lines
 from stagepost.engine.clock import ManualClock
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.service import Service
 from stagepost.engine.store_memory import MemoryStore
@@ -114,6 +115,7 @@ class World:
             answers=None,  # type: ignore[arg-type]  # no command is brought
             probes=self.probes,
             registry=self.registry,
+            flow=Flow(),
             authenticate=authenticate,
         )
         with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -154,7 +154,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch, *services: Service) -> None:
     for module in ("discovery", "flow", "findings.read"):
         monkeypatch.setattr(f"stagepost.engine.{module}.find_services", find)
     monkeypatch.setattr(reading, "find_reaches", lambda _folders: [])
-    monkeypatch.setattr(reading, "_words", list)
+    monkeypatch.setattr(reading, "find_messages", list)
 
 
 def test_an_acceptance_of_one_link_leaves_the_others_open() -> None:

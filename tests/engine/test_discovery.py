@@ -11,11 +11,15 @@ from stagepost.messages import Command
 
 FLOW = ["ordering", "payments", "inventory", "shipping", "fulfillment"]
 AROUND = ["customers", "loyalty", "notifications"]
-"""Those that are the same in every style."""
+"""Those that are the same in every style. Whoever adds one more need not name it here."""
+
+
+def those_of_the_shop(style: str = ORCHESTRATED) -> list[str]:
+    return [name for name in find_services(style) if name in {*FLOW, *AROUND}]
 
 
 def test_orchestrated_is_what_is_meant_where_nothing_is_said() -> None:
-    assert list(find_services()) == [*FLOW, *AROUND]
+    assert those_of_the_shop() == [*FLOW, *AROUND]
     assert find_services() == find_services(ORCHESTRATED)
 
 
@@ -26,7 +30,7 @@ def test_a_service_that_is_no_other_in_a_style_is_the_one_it_always_is() -> None
 def test_where_nobody_commands_there_is_no_fulfillment_and_of_orders_no_command() -> None:
     shop = find_services(CHOREOGRAPHED)
 
-    assert list(shop) == [*FLOW[:-1], *AROUND]
+    assert those_of_the_shop(CHOREOGRAPHED) == [*FLOW[:-1], *AROUND]
     flow = [shop[name] for name in FLOW[:-1]]
     messages = {m for service in flow for m in (*service.sends, *service.reads)}
     assert not [message for message in messages if issubclass(message, Command)]

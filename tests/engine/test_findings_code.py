@@ -49,7 +49,9 @@ def found_in(folders: dict[str, Path], file: str, text: str) -> list[Reach]:
         ("from ..mail import api", "services.mail.api"),
         ("from .. import mail", "services.mail"),
         ("def late():\n    import services.mail", "services.mail"),
+        ("from services import crm, mail as post", "services.mail"),
         ("importlib.import_module('services.mail.api')", "services.mail.api"),
+        ("importlib.import_module('..mail.api', __package__)", "services.mail.api"),
     ],
 )
 def test_an_import_of_another_service_is_found(
@@ -96,6 +98,14 @@ def test_other_imports_are_fine(folders: dict[str, Path], text: str) -> None:
         ("DELETE FROM customers USING letters", "letters"),
         ("/* all of them */ SELECT * FROM letters", "letters"),
         ("(SELECT * FROM letters)", "letters"),
+        ("SELECT * FROM\n  LETTERS", "letters"),
+        ("MERGE INTO letters USING customers ON true WHEN MATCHED THEN DELETE", "letters"),
+        ("CREATE TABLE mine (id text REFERENCES letters)", "letters"),
+        ("create or replace view mine as select * from mail.letters", "mail.letters"),
+        ("ALTER TABLE IF EXISTS ONLY letters ADD seen boolean", "letters"),
+        ("DROP TABLE IF EXISTS letters", "letters"),
+        ("TRUNCATE letters", "letters"),
+        ("LOCK TABLE customers, letters", "letters"),
     ],
 )
 def test_sql_that_names_a_table_of_another_service_is_found(
@@ -114,12 +124,28 @@ def test_sql_that_names_a_table_of_another_service_is_found(
 @pytest.mark.parametrize(
     "text",
     [
+        "QUERY = f'SELECT {columns} FROM letters WHERE id = {id}'",
+        "QUERY = (f'SELECT {columns} '\n    'FROM letters')",
+    ],
+)
+def test_sql_that_is_filled_in_later_is_read_as_one(folders: dict[str, Path], text: str) -> None:
+    assert [reach.how for reach in found_in(folders, "app.py", text)] == [
+        "reads the table letters of mail"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "SELECT * FROM customers",
         "SELECT * FROM sent -- one of its own, by the same name",
         "SELECT * FROM dreams",
         "SELECT 1 -- FROM letters",
         "/* FROM letters\n*/ SELECT 1",
         "WITH letters AS (SELECT 1) SELECT * FROM letters",
+        "WITH RECURSIVE letters (id) AS (SELECT 1) SELECT * FROM letters",
+        "SELECT * FROM customers FOR UPDATE OF customers",
+        "ALTER TABLE customers ADD letters text REFERENCES customers (id)",
         "SELECT letters FROM customers",
         "SELECT extract(epoch FROM now()) FROM outbox",
         "SELECT * FROM customers WHERE id IS DISTINCT FROM letters",
@@ -133,11 +159,13 @@ def test_other_sql_is_fine(folders: dict[str, Path], text: str) -> None:
     ("text", "how"),
     [
         ("DSN = 'postgresql://me@host:1/mail?x=1'", "connects to the database of mail"),
+        ("DSN = f'postgresql+asyncpg://{user}@{host}/mail'", "connects to the database of mail"),
         ("DSN = 'host=here dbname=mail'", "connects to the database of mail"),
         ("connect(host='here', database='mail')", "connects to the database of mail"),
         ("connect(dbname='mail')", "connects to the database of mail"),
         ("os.environ['MAIL_DATABASE']", "knows a setting MAIL_DATABASE, of mail"),
         ("os.environ['STAGEPOST_MAIL_DSN']", "knows a setting STAGEPOST_MAIL_DSN, of mail"),
+        ("f'{settings.mail_dsn} and more'", "knows a setting mail_dsn, of mail"),
         ("settings.mail_database_url", "knows a setting mail_database_url, of mail"),
     ],
 )
@@ -155,6 +183,7 @@ def test_a_way_into_the_database_of_another_service_is_found(
         "connect(host='mail', database='crm')",
         "os.environ['STAGEPOST_CRM_DATABASE']",
         "raise Refused('no answer from letters; select another')",
+        "raise Refused(f'create {name} from letters')",
         '"""Select what comes from letters."""',
     ],
 )

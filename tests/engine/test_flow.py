@@ -107,7 +107,7 @@ def test_a_link_of_another_style_is_left_out_and_one_of_none_is_refused(
     ("text", "said"),
     [
         ("[links\n", "stagepost.toml is no TOML"),
-        ('[link]\n"a->b" = "http"\n', "a table 'link': there is only [links]"),
+        ('[link]\n"a->b" = "http"\n', "a table 'link': there are only [links] and [external]"),
         ("[links]\na = 1\n", "[links] in stagepost.toml: 'a' must name a transport"),
         ("links = 7\n", "[links] in stagepost.toml must be a table"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from stagepost.engine.batch import Cursor, CursorId
 from stagepost.engine.stack.kafka_mock import KafkaMock
 from stagepost.engine.transports import StreamId, kafka_client, kafka_producer
 from stagepost.engine.transports.kafka import KafkaTransport
+from stagepost.engine.transports.kafka_client import Clients, KafkaError, _Looks
 from stagepost.engine.transports.kafka_reader import BATCH, PREFETCH, KafkaSubscription
 from stagepost.errors import BadSettings, TransportError, TransportUnavailable
 from tests.engine.kafkas import Connect, positions, publisher_of, until
@@ -111,6 +113,47 @@ async def test_each_broker_may_be_down_for_a_while_if_another_takes_over(
         kafka_mock.set_up(down)
     assert not reader.lost.is_set()
     await subscription.close()
+
+
+async def test_that_no_broker_is_left_is_seen_where_the_library_does_not_tell(
+    kafka_mock: KafkaMock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Clients._common
+    monkeypatch.setattr(Clients, "_common", lambda c: {**told(c), "error_cb": lambda _: None})
+    writer, reader = connect(SOURCE), connect(READER)
+    await (await publisher_of(writer)).publish([message(1)])
+    subscription, woken = await subscribe(reader)
+    await take(subscription, woken, 1)
+    assert not writer.lost.is_set()
+    assert not reader.lost.is_set()
+
+    kafka_mock.stop()
+
+    async with asyncio.timeout(10):
+        await writer.lost.wait()
+        await reader.lost.wait()
+    assert not writer.connected
+    assert not reader.connected
+    await subscription.close()
+
+
+def test_no_broker_is_left_once_none_is_seen_for_a_while_and_it_is_told_once() -> None:
+    told: list[int] = []
+    looks = _Looks(lambda error: told.append(error.code()))
+
+    def look(*states: str) -> None:
+        looks(json.dumps({"brokers": {str(n): {"state": s} for n, s in enumerate(states)}}))
+
+    for states in (("DOWN", "UP"), ("INIT", "DOWN"), ("CONNECT",), ("INIT", "UP"), ("DOWN",), ()):
+        look(*states)
+    assert told == []
+    for _ in range(5):
+        look("TRY_CONNECT", "DOWN")
+    assert told == [KafkaError._ALL_BROKERS_DOWN]
+    look("UP")
+    for _ in range(5):
+        look()
+    assert told == [KafkaError._ALL_BROKERS_DOWN] * 2
 
 
 # Ends.

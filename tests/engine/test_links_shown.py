@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from stagepost.engine import cli
+from stagepost.engine import cli, cli_common, cli_links
 from stagepost.engine.flow import Flow
 from stagepost.engine.links_shown import (
     Observed,
@@ -34,6 +35,13 @@ def typed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Type `stagepost links ...`; return what it prints."""
     cli.app(["links", *arguments], result_action="return_value")
     return capsys.readouterr().out
+
+
+def in_columns(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have it printed so wide, whatever the terminal is and the environment says of it."""
+    console = Console(width=width, force_terminal=False)
+    for module in (cli_common, cli_links):
+        monkeypatch.setattr(module, "out", console)
 
 
 def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
@@ -140,7 +148,7 @@ def test_json_has_a_stable_shape(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_table_has_a_line_for_every_link(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    in_columns(200, monkeypatch)
     printed = typed(capsys).splitlines()
     assert printed[0].split() == [
         *("from", "to", "kind", "message", "whose", "outcome", "depends", "transport"),
@@ -151,7 +159,7 @@ def test_a_table_has_a_line_for_every_link(
 def test_a_picture_can_be_read_by_mermaid_however_narrow_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
+    in_columns(20, monkeypatch)
     assert typed(capsys, "--mermaid") == f"{picture(Flow())}\n"
     assert typed(capsys, "--mermaid", "--dependencies") == f"{picture_of_dependencies(Flow())}\n"
 

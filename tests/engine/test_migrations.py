@@ -27,6 +27,7 @@ PLATFORM = [
         "6_feed",
         "7_flow",
         "8_rebuilds",
+        "9_past_snapshots",
     )
 ]
 _numbers = count(1)

@@ -87,7 +87,7 @@ steps = st.builds(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(program=st.lists(steps, min_size=1, max_size=6))
 async def test_both_stores_say_and_hold_the_same(
     postgres_store: PostgresWorld, program: list[Step]

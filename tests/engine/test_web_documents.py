@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from stagepost.engine.clock import ManualClock
 from stagepost.engine.discovery import find_services
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.service import Service
 from stagepost.engine.store_memory import MemoryStore
@@ -46,6 +47,7 @@ def document_of(service: Service) -> dict[str, Any]:
         answers=None,  # type: ignore[arg-type]  # no command is brought
         probes=[],
         registry=CollectorRegistry(),
+        flow=Flow(),
     )
     return describe(service, app)
 
@@ -101,7 +103,7 @@ async def test_the_document_is_served(client: httpx.AsyncClient) -> None:
     assert answer.json()["openapi"] == "3.1.0"
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", PROBLEMS_PAGE])
+@pytest.mark.parametrize("path", ["/", "/docs", "/contracts", PROBLEMS_PAGE])
 async def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(
     client: httpx.AsyncClient, path: str
 ) -> None:

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stagepost.engine.styles import CHOREOGRAPHED, ORCHESTRATED
-from tests.experiments.impact import (
-    MOVES,
-    NOT_SHOWN,
-    Impact,
-    costs,
-    links_of,
-    measure,
-    went_well,
-)
-from tests.experiments.mixes import table_of
+from tests.experiments.impact import Impact, compare
 from tests.experiments.result import Result
 
 WHY = (
@@ -27,18 +17,8 @@ WHY = (
 
 async def run(say: Callable[[str], None]) -> Result:
     """Measure it in both styles."""
-    orchestrated = await measure("criminal-check", ORCHESTRATED, say)
-    choreographed = await measure("criminal-check", CHOREOGRAPHED, say)
-    impacts = orchestrated, choreographed
-    return Result(
-        (
-            costs("What it costs to vet customers before payment", impacts),
-            links_of(impacts),
-            table_of(choreographed.mixes),
-        ),
-        (_verdict(orchestrated, choreographed), WHY, MOVES, NOT_SHOWN),
-        went_well(impacts),
-    )
+    title = "What it costs to vet customers before payment"
+    return await compare("criminal-check", title, _verdict, WHY, say)
 
 
 def _verdict(orchestrated: Impact, choreographed: Impact) -> str:

@@ -9,8 +9,8 @@ from stagepost.engine.links_shown import Row
 from stagepost.engine.styles import CHOREOGRAPHED, ORCHESTRATED, SYNCHRONOUS, Style
 from tests.experiments.checkout import Copy, Journeys, changed
 from tests.experiments.diff import CONTRACTS, ELSEWHERE, TESTS, ChangedFile, Diff, lines
-from tests.experiments.mixes import Mix, mixes_of, together
-from tests.experiments.result import Table
+from tests.experiments.mixes import Mix, mixes_of, table_of, together
+from tests.experiments.result import Result, Table
 
 RUN_IN: Mapping[Style, Sequence[Style]] = {
     ORCHESTRATED: (ORCHESTRATED, SYNCHRONOUS),
@@ -50,6 +50,24 @@ class Impact:
     def together(self) -> frozenset[str]:
         """Services that were there before, and of which none can be deployed without the others."""
         return together(self.mixes)
+
+
+async def compare(
+    change: str,
+    title: str,
+    verdict: Callable[[Impact, Impact], str],
+    why: str,
+    say: Callable[[str], None],
+) -> Result:
+    """Measure a change in both styles, orchestrated first, and put them side by side."""
+    orchestrated = await measure(change, ORCHESTRATED, say)
+    choreographed = await measure(change, CHOREOGRAPHED, say)
+    impacts = orchestrated, choreographed
+    return Result(
+        (costs(title, impacts), links_of(impacts), table_of(choreographed.mixes)),
+        (verdict(orchestrated, choreographed), why, MOVES, NOT_SHOWN),
+        went_well(impacts),
+    )
 
 
 async def measure(change: str, style: Style, say: Callable[[str], None]) -> Impact:

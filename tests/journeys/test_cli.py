@@ -129,7 +129,8 @@ async def test_a_restart_of_the_only_instance_fails_no_request(stack: Stack) -> 
 
 async def test_who_waits_for_the_feed_holds_up_no_restart(stack: Stack) -> None:
     async with aiohttp.ClientSession(stack.url("shipping")) as http:
-        end = (await http.get("/feed?limit=1")).headers["Stagepost-End"].partition(":")[2]
+        async with http.get("/feed?limit=1") as page:
+            end = page.headers["Stagepost-End"].partition(":")[2]
         waiting = [asyncio.create_task(http.get(f"/feed?after={end}&wait=30")) for _ in range(20)]
         await asyncio.sleep(0.3)
         began = asyncio.get_running_loop().time()

@@ -142,7 +142,8 @@ async def test_a_key_belongs_to_one_address(
     inventory: aiohttp.ClientSession, key: dict[str, str]
 ) -> None:
     for sku in ("pen", "pencil"):
-        await (await inventory.put(f"/stock/{sku}")).read()
+        async with inventory.put(f"/stock/{sku}") as answer:
+            assert answer.ok
     statuses = []
     for sku in ("pen", "pen", "pencil"):
         path = f"/stock/{sku}/receipts"
@@ -180,14 +181,18 @@ async def test_no_service_reaches_into_another(stack: Stack) -> None:
 async def test_who_reads_keeps_nobody_from_placing_an_order(
     stack: Stack, ordering: aiohttp.ClientSession, customer: str
 ) -> None:
+    async def read() -> int:
+        async with ordering.get("/orders") as answer:
+            await answer.read()
+            return answer.status
+
     locking = await asyncpg.connect(stack.databases.owner_dsn("ordering"))
     async with locking.transaction():
         await locking.execute("LOCK TABLE orders")
-        readers = [asyncio.create_task(ordering.get("/orders")) for _ in range(20)]
+        readers = [asyncio.create_task(read()) for _ in range(20)]
         await asyncio.sleep(0.5)
-        async with asyncio.timeout(5):
-            placed = await ordering.post("/orders", json=order_of(customer))
-        assert placed.status == 202
+        async with asyncio.timeout(5), ordering.post("/orders", json=order_of(customer)) as answer:
+            assert answer.status == 202
         assert not any(reader.done() for reader in readers)
-    assert {(await reader).status for reader in readers} == {200}
+    assert {await reader for reader in readers} == {200}
     await locking.close()

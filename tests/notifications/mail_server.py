@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 
 @dataclass
@@ -17,6 +17,10 @@ class MailServer:
     """Takes mails into `taken`; what it is to refuse or to lose stands in the other fields."""
 
     taken: list[Envelope] = field(default_factory=list)
+    password: str | None = None
+    """Who logs in with it may send; where there is none nobody can log in, and all may."""
+    refuses_sender: str | None = None
+    """What it says to who sends."""
     refuses: str | None = None
     """What it says to every recipient."""
     refused: dict[str, list[str]] = field(default_factory=dict)
@@ -38,7 +42,32 @@ class MailServer:
     def mails(self) -> list[EmailMessage]:
         return [message_from_bytes(e.content, policy=policy.default) for e in self.taken]  # type: ignore[arg-type,misc]
 
-    async def handle_RCPT(  # noqa: N802  # as aiosmtpd calls it
+    def log_in(
+        self,
+        _server: SMTP,
+        _session: Session,
+        _envelope: Envelope,
+        _mechanism: str,
+        given: LoginPassword,
+    ) -> AuthResult:
+        return AuthResult(success=given.password.decode() == self.password, handled=False)
+
+    async def handle_MAIL(  # noqa: N802  # as aiosmtpd calls it
+        self,
+        _server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        address: str,
+        _options: list[str],
+    ) -> str:
+        if self.password is not None and not session.authenticated:
+            return "530 5.7.0 Authentication required"
+        if self.refuses_sender is not None:
+            return self.refuses_sender
+        envelope.mail_from = address
+        return "250 Ok"
+
+    async def handle_RCPT(  # noqa: N802
         self,
         _server: SMTP,
         _session: Session,
@@ -67,9 +96,17 @@ async def mail_server() -> AsyncIterator[MailServer]:
     """Run one on a port of its own."""
     server = MailServer()
     loop = asyncio.get_running_loop()
-    listening = await loop.create_server(
-        lambda: SMTP(server, hostname="mail.example.org", loop=loop), "127.0.0.1", 0
-    )
+
+    def answer() -> SMTP:
+        return SMTP(
+            server,
+            hostname="mail.example.org",
+            loop=loop,
+            auth_require_tls=server.password is None,  # it talks no TLS: then nobody can log in
+            authenticator=server.log_in,
+        )
+
+    listening = await loop.create_server(answer, "127.0.0.1", 0)
     server.port = listening.sockets[0].getsockname()[1]
     try:
         yield server

@@ -177,13 +177,42 @@ async def test_a_server_that_lets_nobody_in_refuses_no_mail(url: str) -> None:
     listening.close()
 
 
-async def test_a_login_that_is_refused_is_no_refusal_of_the_mail(
+async def test_a_wrong_password_keeps_the_mail_until_it_is_right(
+    server: mail_server.MailServer, url: str
+) -> None:
+    server.password = "right"
+    at = server.url.replace("smtp://", "smtp://shop:{}@")
+    with pytest.raises(CallFailed) as failed:
+        await send(MailServer(at.format("wrong"), 5), url)
+    assert str(failed.value) == "the mail server does not let us in: it says 535"
+    assert server.taken == []
+    assert "proof" in await send(MailServer(at.format("right"), 5), url)
+
+
+async def test_nobody_who_has_to_log_in_is_let_in_without(
+    server: mail_server.MailServer, url: str
+) -> None:
+    server.password = "right"
+    with pytest.raises(CallFailed, match="does not let us in: it says 530"):
+        await send(MailServer(server.url, 5), url)
+
+
+async def test_a_server_without_a_login_refuses_no_mail_of_who_logs_in(
     server: mail_server.MailServer, url: str
 ) -> None:
     at = server.url.replace("smtp://", "smtp://shop:secret@")
     with pytest.raises(CallFailed) as failed:
         await send(MailServer(at, 5), url)
     assert "secret" not in str(failed.value)
+
+
+@pytest.mark.parametrize("said", ["550 5.7.1 not from here", "553 5.7.1 not your address"])
+async def test_a_sender_that_is_refused_is_no_refusal_of_the_mail(
+    server: mail_server.MailServer, url: str, said: str
+) -> None:
+    server.refuses_sender = said
+    with pytest.raises(CallFailed, match=f"does not let us in: it says {said[:3]}"):
+        await send(MailServer(server.url, 5), url)
 
 
 @pytest.mark.parametrize("said", ["530 5.7.0 Authentication required", "538 encryption required"])

@@ -19,6 +19,7 @@ from stagepost.engine.calls_memory import MemoryCalls
 from stagepost.engine.database import Queries, open_pool, read_statements
 from stagepost.engine.discovery import find_services
 from stagepost.engine.envelope import Envelope
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SystemIds
 from stagepost.engine.network import Network
 from stagepost.engine.runtime import Instance
@@ -102,6 +103,7 @@ async def running(dsn: str, delays: dict[str, float]) -> AsyncIterator[Fulfillme
         answers=instance.answers,
         probes=(),
         registry=metrics.registry,
+        flow=Flow(),
     )
     task = asyncio.create_task(instance.run())
     transport = ASGITransport(app)  # type: ignore[arg-type]  # Litestar says ASGI more exactly

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from stagepost.engine.answers import Answers
 from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import SeededIds
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.web import make_app
@@ -51,6 +52,7 @@ def app_of(service: str) -> Litestar:
         answers=cast("Answers", None),
         probes=[],
         registry=CollectorRegistry(),
+        flow=Flow(),
     )
 
 

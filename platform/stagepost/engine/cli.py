@@ -13,8 +13,11 @@ from cyclopts import App, Parameter
 from stagepost.engine import operate
 from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
 from stagepost.engine.cli_containers import containers
+from stagepost.engine.cli_contracts import contracts
 from stagepost.engine.cli_links import check, links
+from stagepost.engine.cli_messages import listen, send
 from stagepost.engine.cli_move import export, import_
+from stagepost.engine.cli_new import new
 from stagepost.engine.cli_replay import events, trace
 from stagepost.engine.cli_rerun import backfill, replay
 from stagepost.engine.cli_travel import diff, state
@@ -31,10 +34,14 @@ dead_letters = App(name="dead-letters", help="Messages that could not be handled
 app.command(dead_letters)
 app.command(links)
 app.command(check)
+app.command(new)
+app.command(contracts)
 app.command(containers)
 for command in (events, state, diff, trace, views, rebuild, verify, replay, backfill, export):
     app.command(command)
 app.command(import_, name="import")
+app.command(send)
+app.command(listen)
 
 
 @app.command

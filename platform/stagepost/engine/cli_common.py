@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Parameter, validators
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from stagepost.engine.styles import Style
 from stagepost.engine.transport_names import TransportName
@@ -67,8 +67,9 @@ def show(heads: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: boo
 
 
 def table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
-    """Return rows as the commands print them."""
-    made = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    """Return rows as the commands print them; on a narrow terminal names go on in the next line."""
+    columns = (Column(head, overflow="fold") for head in heads)
+    made = Table(*columns, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for row in rows:
         made.add_row(*map(escape, row))
     return made

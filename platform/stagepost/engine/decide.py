@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from stagepost.aggregate import Aggregate, stream_id, to_stored
 from stagepost.engine.batch import Commit, Handled, Outgoing, TimerSet
 from stagepost.engine.cache import Loadable
 from stagepost.engine.envelope import Envelope
+from stagepost.engine.external import Senders, may_send, sender_of
 from stagepost.engine.ids import CALLS, derived
 from stagepost.engine.service import Service
 from stagepost.engine.snapshots import taken
@@ -25,6 +27,7 @@ from stagepost.errors import (
     NotDeclared,
     StrayCommand,
     TooLarge,
+    UndeclaredSender,
     UnreadableStream,
 )
 from stagepost.handler import Decision
@@ -106,15 +109,21 @@ class Decided:
 class Decider:
     """Everything that a service decides, as one function of a message and what is loaded.
 
-    `delays` are of timers in seconds, by name; commands to the recipients in `posts` are calls.
+    `delays` are of timers in seconds, by name; commands to the recipients in `posts` are calls;
+    `senders` may command from outside.
     """
 
     def __init__(
-        self, service: Service, delays: Mapping[str, float], posts: Collection[str] = ()
+        self,
+        service: Service,
+        delays: Mapping[str, float],
+        posts: Collection[str] = (),
+        senders: Senders = MappingProxyType({}),
     ) -> None:
         self._service = service
         self._delays = delays
         self._posts = posts
+        self._senders = senders
         self._sends = frozenset(service.sends)
         self._processes = _by_message(service.processes)
 
@@ -126,7 +135,7 @@ class Decider:
             Refused: a request that cannot be granted.
             BadMessage: park it.
         """
-        refuse_forged(cause, message)
+        refuse_forged(cause, message, self._senders)
         self._refuse_stray(cause, message)
         if isinstance(message, Answer) and not self._is_for_us(message):
             return Decided(Commit(cause, Handled.IGNORED, f"answers {message.caller}"), None, {})
@@ -245,14 +254,19 @@ class Decider:
         return _row(name, message)
 
 
-def refuse_forged(cause: Envelope, message: Message) -> None:
+def refuse_forged(cause: Envelope, message: Message, senders: Senders) -> None:
     """Make sure that a command comes from the caller that it names, an answer from its owner.
 
+    From outside comes only what its sender declares.
+
     Raises:
-        ForgedSource
+        ForgedSource, UndeclaredSender
     """
-    if isinstance(message, Command) and message.caller != cause.source:
-        raise ForgedSource(cause.type, message.caller, cause.source)
+    sender = sender_of(cause.source)
+    if sender is not None and not may_send(senders, sender, cause.type):
+        raise UndeclaredSender(cause.type, sender)
+    if isinstance(message, Command) and message.caller != (sender or cause.source):
+        raise ForgedSource(cause.type, message.caller, sender or cause.source)
     if isinstance(message, Answer) and cause.source != message.OWNER:
         raise ForgedSource(cause.type, message.OWNER, cause.source)
 

@@ -146,6 +146,8 @@ class Decisions:
 
 
 def _message_of(item: Item) -> Message:
+    if item.fault is not None:
+        raise item.fault
     if item.message is None:
         item.message = decode(item.cause.type, item.cause.version, item.cause.body)
     return item.message

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import follow
 from stagepost.engine.idempotency import Idempotent
 from stagepost.engine.ids import Ids
-from stagepost.engine.items import Awaited, Item, Signals, goals_of, request_item
+from stagepost.engine.items import Awaited, Item, Signals, Source, goals_of, request_item
 from stagepost.engine.snapshots import Snapshots
 from stagepost.engine.store import JournalEntry, Store
 from stagepost.engine.telemetry import Metrics
@@ -45,8 +45,6 @@ REQUEST_SECONDS = 10.0
 """How long somebody who asks over HTTP waits at most; then the outcome is unknown to them."""
 
 log = structlog.get_logger(__name__)
-
-Source = Callable[[int], Sequence[Item]]
 
 
 class Desk:
@@ -134,8 +132,7 @@ class Desk:
 
     async def find(self, cls: type[A], stream: str) -> A | None:
         """Return an aggregate as it is stored now, None where there is none."""
-        name = stream_id(stream)
-        return Loaded(await rebuild(self._store, [name])).one(cls, stream)
+        return Loaded(await rebuild(self._store, [stream_id(stream)])).one(cls, stream)
 
     async def journal(self, key: str | None, after: int, limit: int) -> list[JournalEntry]:
         """Return what this service sent and handled after a position, of one key or of all."""
@@ -144,7 +141,10 @@ class Desk:
     async def _ask(self, item: Item) -> Any:
         self.put(item)
         assert item.done is not None
-        return await asyncio.shield(item.done)
+        try:
+            return await asyncio.shield(item.done)
+        finally:
+            del item  # a refusal holds this frame: that must not lead back to it
 
     def put(self, item: Item) -> None:
         """Lay a message on the desk. Its `done` gets the answer, or the fault that kept it away."""

@@ -1,20 +1,25 @@
-"""Which services there are: every package under `services` whose `app` has one."""
+"""What there is: every package under `services` whose `app` has a service, and all contracts."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Awaitable, Callable
+import traceback
+from collections.abc import Awaitable, Callable, Iterator
 from types import ModuleType
 from typing import Any
+
+from pydantic.errors import PydanticUndefinedAnnotation
 
 from stagepost.engine.service import Service
 from stagepost.engine.settings import Settings
 from stagepost.engine.styles import ORCHESTRATED, STYLES
 from stagepost.errors import BadSettings
+from stagepost.messages import Command, Event, Message
 
 PACKAGE = "services"
+CONTRACTS = "contracts"
 
 Serve = Callable[[Settings], Awaitable[None]]
 
@@ -26,7 +31,7 @@ def find_services(style: str = ORCHESTRATED) -> dict[str, Service]:
     None where nobody needs it.
 
     Raises:
-        BadSettings: there is no such style.
+        BadSettings: there is no such style, or a service does not import.
     """
     if style not in STYLES:
         raise BadSettings(f"there is no style {style!r}; there are: {', '.join(STYLES)}")
@@ -55,10 +60,64 @@ def find(name: str) -> Service | Serve:
     raise BadSettings(f"there is no service {name!r}; there are: {known}")
 
 
+def find_messages() -> list[type[Message]]:
+    """Return every message of the contracts, module by module.
+
+    Raises:
+        BadSettings: a module does not import, or a message is of a type that is not there.
+    """
+    package: Any = imported(CONTRACTS)
+    return [
+        _complete(word)
+        for found in pkgutil.iter_modules(package.__path__)
+        for word in _words(imported(f"{CONTRACTS}.{found.name}"))
+    ]
+
+
+def _complete(message: type[Message]) -> type[Message]:
+    # pydantic leaves a class as it is whose annotations name what is not there (yet).
+    try:
+        message.model_rebuild()
+    except PydanticUndefinedAnnotation as error:
+        raise BadSettings(f"{message.__module__}.{message.__name__}: {error.message}") from error
+    return message
+
+
+def _words(module: ModuleType) -> Iterator[type[Message]]:
+    for word in vars(module).values():
+        is_ours = isinstance(word, type) and word.__module__ == module.__name__
+        if is_ours and issubclass(word, Command | Event):
+            yield word
+
+
+def imported(name: str) -> ModuleType:
+    """Import a module of the contracts or of a service.
+
+    Raises:
+        BadSettings: it cannot be; it says where that goes wrong.
+    """
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise BadSettings(f"{name} does not import: {_fault(error)}") from error
+
+
+def _fault(error: Exception) -> str:
+    """Say what is wrong, and in which line of a contract or of a service, where one is at fault."""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    ours = (f"{CONTRACTS}.", f"{PACKAGE}.")
+    places = [
+        f"{module}, line {line}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if (module := str(frame.f_globals.get("__name__"))).startswith(ours)
+    ]
+    return f"{said} (at {places[-1]})" if places else said
+
+
 def _apps() -> dict[str, ModuleType]:
-    package: Any = importlib.import_module(PACKAGE)
+    package: Any = imported(PACKAGE)
     return {
-        module.name: importlib.import_module(f"{PACKAGE}.{module.name}.app")
+        module.name: imported(f"{PACKAGE}.{module.name}.app")
         for module in pkgutil.iter_modules(package.__path__)
         if module.ispkg and importlib.util.find_spec(f"{PACKAGE}.{module.name}.app") is not None
     }

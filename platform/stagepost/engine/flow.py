@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stagepost.engine.discovery import find_services
+from stagepost.engine.external import Senders
+from stagepost.engine.external_file import read_senders
 from stagepost.engine.link_file import read_links
 from stagepost.engine.links import DEFAULT, Links
 from stagepost.engine.service import Service
@@ -24,12 +26,14 @@ class Flow:
     """A style, and the transports that were named: by `sender->reader`, and by `default`.
 
     Where some services are named as the `only` ones, no other runs. It is the same flow: what they
-    tell the others waits, and whoever joins later reads it.
+    tell the others waits, and whoever joins later reads it. Nor is it another where others may
+    send from outside (`external`).
     """
 
     style: str = ORCHESTRATED
     transports: Mapping[str, str] = field(default_factory=dict)
     only: frozenset[str] = field(default=frozenset(), compare=False)
+    external: Senders = field(default_factory=dict, compare=False)
 
     @property
     def services(self) -> dict[str, Service]:
@@ -48,7 +52,8 @@ class Flow:
         Raises:
             BadSettings: there is no such transport.
         """
-        return Links.read(self.transports, commands=HTTP if self.style == SYNCHRONOUS else None)
+        commands = HTTP if self.style == SYNCHRONOUS else None
+        return Links.read(self.transports, commands=commands, external=self.external)
 
     def is_as(self, other: Flow) -> bool:
         """Tell whether another is the same flow, however it is written."""
@@ -63,13 +68,14 @@ def read_flow(style: str, transport: str | None = None, only: frozenset[str] = f
     """Return a style with the transports of the environment, else of stagepost.toml.
 
     `transport` is the default of all links, whatever these say. They may name links of any style.
-    `only` these services run.
+    `only` these services run. Who may send from outside is read there too.
 
     Raises:
         BadSettings: names what is wrong with them.
     """
     named = _between(Flow(style, only=only).services, named_transports())
-    return Flow(style, named | {DEFAULT: transport} if transport else named, only)
+    named |= {DEFAULT: transport} if transport else {}
+    return Flow(style, named, only, read_senders())
 
 
 def named_transports() -> dict[str, str]:

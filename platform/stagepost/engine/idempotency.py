@@ -45,7 +45,10 @@ class Idempotent:
             raise
         if known is not None:
             item.finish(known)
-        answer = await ask(item) if known is None else known
+        try:
+            answer = await ask(item) if known is None else known
+        finally:
+            del item  # a refusal holds this frame: that must not lead back to it
         return _repeat(answer, fingerprint) if isinstance(answer, Idempotency) else answer
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from stagepost.engine.batch import BROKER, Batch, Commit, Cursor, CursorId, Hand
 from stagepost.engine.decide import Decided
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.follow import sleep_until
+from stagepost.errors import BadMessage, Refused
 from stagepost.messages import Kind, Message, Request, encode
 
 
@@ -37,6 +38,8 @@ class Item:
     """Somebody asks: a refusal goes back to whoever it is, and nothing is kept of it."""
     needs_lease: bool = True
     """Only the holder of the lease may write it: not where somebody waits for this instance."""
+    fault: BadMessage | None = None
+    """What was wrong with it on the wire, where that was seen before it lay here."""
 
     @property
     def is_brought(self) -> bool:
@@ -49,7 +52,9 @@ class Item:
 
     def fail(self, error: Exception) -> None:
         if self.done is not None and not self.done.done():
-            self.done.set_exception(error)
+            # A refusal is an answer. Its traceback would keep this whole batch in memory.
+            is_refusal = isinstance(error, Refused)
+            self.done.set_exception(error.with_traceback(None) if is_refusal else error)
 
     def park(self, reason: str) -> None:
         """Decide that this message cannot be handled: it is kept as a dead letter."""
@@ -82,6 +87,10 @@ class Item:
         answer = self.decided.answer
         response = b"" if answer is None else answer.__pydantic_serializer__.to_json(answer)
         return Idempotency(self.idempotency_key, self.fingerprint, response)
+
+
+Source = Callable[[int], Sequence[Item]]
+"""Reads so many items at most that wait somewhere."""
 
 
 def request_item(request: Request, name: UUID, service: str) -> Item:

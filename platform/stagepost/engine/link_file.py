@@ -1,4 +1,7 @@
-"""`stagepost.toml`: what people say of links: the transport, what is accepted, what was decided."""
+"""`stagepost.toml`: what people say of links: the transport, what is accepted, what was decided.
+
+Who may send from outside stands there too: see `external_file.py`.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from stagepost.engine.links import DEFAULT
 from stagepost.errors import BadSettings
 
 FILE = Path("stagepost.toml")
+TABLES = ("links", "external")
 
 LinkKind = Literal["command", "event", "answer"]
 
@@ -40,8 +44,8 @@ class Record(BaseModel):
     decided: Decided | None = None
 
 
-def read_links() -> dict[str, Record]:
-    """Return what the file says, by `sender->reader` without blanks, and by `default`.
+def read_file() -> dict[str, Any]:
+    """Return the tables of the file, none where there is no file.
 
     Raises:
         BadSettings: it cannot be read.
@@ -52,9 +56,19 @@ def read_links() -> dict[str, Record]:
         content = tomllib.loads(FILE.read_text())
     except ValueError as error:
         raise BadSettings(f"{FILE} is no TOML: {error}") from None
-    if strangers := content.keys() - {"links"}:
-        raise BadSettings(f"{FILE} has a table {min(strangers)!r}: there is only [links]")
-    links = content.get("links", {})
+    if strangers := content.keys() - TABLES:
+        there = " and ".join(f"[{table}]" for table in TABLES)
+        raise BadSettings(f"{FILE} has a table {min(strangers)!r}: there are only {there}")
+    return content
+
+
+def read_links() -> dict[str, Record]:
+    """Return what the file says of links: by `sender->reader` without blanks, and by `default`.
+
+    Raises:
+        BadSettings: it cannot be read.
+    """
+    links = read_file().get("links", {})
     if not isinstance(links, dict):
         raise BadSettings(f"[links] in {FILE} must be a table of links")
     found: dict[str, Record] = {}

@@ -10,7 +10,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 
+from stagepost.engine.external import Senders, answers_of, commands_of
 from stagepost.engine.service import Service
 from stagepost.engine.transport_names import HTTP, NATS, TRANSPORTS
 from stagepost.errors import BadSettings
@@ -71,15 +73,22 @@ class Links:
     """Which transport every link has.
 
     `chosen` names it by `sender->reader`. Else `commands` is the one of links that carry commands,
-    and `default` the one of all others.
+    and `default` the one of all others. `external` is who may send from outside.
     """
 
     default: str = NATS
     commands: str | None = None
     chosen: Mapping[str, str] = field(default_factory=dict)
+    external: Senders = field(default_factory=dict, compare=False)
 
     @classmethod
-    def read(cls, named: Mapping[str, str], *, commands: str | None = None) -> Links:
+    def read(
+        cls,
+        named: Mapping[str, str],
+        *,
+        commands: str | None = None,
+        external: Senders = MappingProxyType({}),
+    ) -> Links:
         """Read what settings say: a transport by `sender->reader`, and by `default`.
 
         Raises:
@@ -90,7 +99,7 @@ class Links:
                 known = ", ".join(TRANSPORTS)
                 raise BadSettings(f"links: {name!r} cannot be {transport!r}: there are {known}")
         chosen = {"".join(name.split()): how for name, how in named.items() if name != DEFAULT}
-        return cls(named.get(DEFAULT, NATS), commands, chosen)
+        return cls(named.get(DEFAULT, NATS), commands, chosen, external)
 
     def between(self, services: Mapping[str, Service]) -> list[Link]:
         """Return every link, in the order of senders and readers.
@@ -126,12 +135,14 @@ class Routes:
     """The links of one service, as the engine needs them.
 
     `posts` are the recipients whose commands are calls, `publishes` says which types go to which
-    broker, `reads` which types come over which transport from which source.
+    broker, `reads` which types come over which transport from which source. `hears_outside`:
+    commands from outside come over NATS.
     """
 
     posts: frozenset[str] = frozenset()
     publishes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     reads: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    hears_outside: bool = False
 
     @property
     def transports(self) -> frozenset[str]:
@@ -148,16 +159,17 @@ def routes_of(service: Service, services: Mapping[str, Service], links: Links) -
     every = links.between({**services, service.name: service})
     ours = [link for link in every if link.sender == service.name]
     posts = {link.reader for link in ours if link.kind == "command" and link.transport == HTTP}
-    return Routes(
-        frozenset(posts),
-        _published(service, ours, links.default),
-        _read(service, [link for link in every if link.sender in services]),
-    )
+    published = _published(service, ours, links.default)
+    read = _read(service, [link for link in every if link.sender in services])
+    hears = bool(commands_of(service)) and NATS in {links.default, *published, *read}
+    # Who asks from outside reads the answers on NATS, whatever carries them to services.
+    asked = (command for commands in links.external.values() for command in commands)
+    if hears and (answers := answers_of(service, asked)):
+        published[NATS] = published.get(NATS, frozenset()) | {answer.TYPE for answer in answers}
+    return Routes(frozenset(posts), published, read, hears)
 
 
-def _published(
-    service: Service, ours: Iterable[Link], default: str
-) -> Mapping[str, frozenset[str]]:
+def _published(service: Service, ours: Iterable[Link], default: str) -> dict[str, frozenset[str]]:
     """Return what goes to which broker; an event that nobody reads goes where most others do."""
     published: dict[str, set[str]] = defaultdict(set)
     for link in ours:

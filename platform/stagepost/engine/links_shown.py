@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stagepost.engine.database import SQL, open_pool, read_statements
+from stagepost.engine.external import sender_of
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import Link
 from stagepost.engine.operate import read_stack
@@ -144,5 +145,12 @@ def _compared(
 ) -> Iterator[Observed]:
     for link in sorted(declared | heard.keys()):
         count = heard.get(link, 0)
-        remark = "not declared" if link not in declared else "" if count else "never heard"
-        yield Observed(*link, count, remark)
+        yield Observed(*link, count, _remark(link[0], count, is_declared=link in declared))
+
+
+def _remark(sender: str, count: int, *, is_declared: bool) -> str:
+    if sender_of(sender) is not None:
+        return "from outside"
+    if not is_declared:
+        return "not declared"
+    return "" if count else "never heard"

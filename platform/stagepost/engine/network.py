@@ -15,10 +15,11 @@ class Network:
     """The links, and what they go over.
 
     `transports` by the names that links have, `words` between instances of a service, `recipients`
-    of commands over HTTP.
+    of commands over HTTP. `hears_outside`: messages of senders without an outbox come here too.
     """
 
     transports: Mapping[str, Transport]
     words: Words = field(default_factory=NoWords)
     recipients: Recipients = field(default_factory=NoRecipients)
     links: Links = field(default_factory=Links)
+    hears_outside: bool = False

@@ -37,11 +37,11 @@ def open_network(
     routes = routes_of(service, flow.services, flow.links)
     transports: dict[str, Transport] = {}
     words: Words = NoWords()
-    if NATS in routes.transports or settings.nats_url is not None:
+    if NATS in routes.transports or routes.hears_outside or settings.nats_url is not None:
         # Words between instances go over NATS wherever it is, whatever the links are.
         words = nats = _nats(service, settings)
         exits.push_async_callback(nats.close)
-        if NATS in routes.transports:
+        if NATS in routes.transports or routes.hears_outside:
             transports[NATS] = nats
     if KAFKA in routes.transports:
         transports[KAFKA] = kafka = _kafka(service, settings)
@@ -54,7 +54,7 @@ def open_network(
         # A recipient may keep us waiting that long before it says that it has no answer yet.
         recipients = HttpRecipients(settings.services, settings.call_timeout + WAIT_SECONDS)
         exits.push_async_callback(recipients.close)
-    return Network(transports, words, recipients, flow.links)
+    return Network(transports, words, recipients, flow.links, routes.hears_outside)
 
 
 def _nats(service: Service, settings: Settings) -> NatsTransport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache, partial
 
@@ -17,6 +17,8 @@ from stagepost.engine.caller import LAST_RETRY, Caller
 from stagepost.engine.calls import Calls
 from stagepost.engine.decide import Decider
 from stagepost.engine.desk import Desk
+from stagepost.engine.external import EXTERNAL, Senders
+from stagepost.engine.external_door import item_from_outside
 from stagepost.engine.follow import end, first_of, sleep_until, together
 from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item
@@ -29,7 +31,8 @@ from stagepost.engine.service import Service
 from stagepost.engine.store import Store
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.timers import Timers
-from stagepost.engine.transports import Broker, Subscription, Transport
+from stagepost.engine.transport_names import NATS
+from stagepost.engine.transports import Broker, FromOutside, Subscription, Transport
 from stagepost.engine.views import Tables, Views
 from stagepost.errors import Fenced, StagepostError, TransportError
 
@@ -71,13 +74,18 @@ class Instance:
         self.service = service
         self.metrics = metrics
         self._routes = routes_of(service, others, network.links)
-        decider = Decider(service, delays, self._routes.posts)
+        self._reads: dict[str, Mapping[str, Collection[str]]] = dict(self._routes.reads)
+        if network.hears_outside:
+            self._reads[NATS] = {**self._reads.get(NATS, {}), EXTERNAL: ()}
+        self._senders = network.links.external
+        decider = Decider(service, delays, self._routes.posts, self._senders)
         self.desk = Desk(decider, store, ids, service.name, metrics)
         self.answers = Answers(self.desk, store)
         self._holder = holder
         self._store = store
         self._tables = tables
-        self._transports = {name: network.transports[name] for name in self._routes.transports}
+        used = self._routes.transports | self._reads.keys()  # NATS, for those outside alone
+        self._transports = {name: network.transports[name] for name in used}
         self._words = network.words
         self._calls = calls
         self._recipients = network.recipients
@@ -249,7 +257,7 @@ class Instance:
     @asynccontextmanager
     async def _reading(self, name: str, transport: Transport, lease: Lease) -> AsyncIterator[None]:
         """Let the desk read from a transport, if any of our sources speak there."""
-        if (sources := self._routes.reads.get(name)) is None:
+        if (sources := self._reads.get(name)) is None:
             yield
             return
         cursors = await self._store.cursors(CONSUMER)
@@ -260,7 +268,7 @@ class Instance:
             self.service.name, sources, cursors.values(), self.desk.wake.set
         )
         self._subscriptions[name] = subscription
-        self.desk.read_from(name, partial(_items, subscription))
+        self.desk.read_from(name, partial(_items, subscription, self._senders))
         try:
             yield
         finally:
@@ -286,7 +294,7 @@ class Instance:
 
     async def _behind(self) -> bool:
         """Tell whether there is more to be read of what stood there when we connected."""
-        for name in self._routes.reads:
+        for name in self._reads:
             subscription = self._subscriptions.get(name)
             if subscription is None or await subscription.behind():
                 return True
@@ -314,9 +322,11 @@ def _cursor(source: str, incarnation: int) -> CursorId:
     return CursorId(CONSUMER, source, incarnation)
 
 
-def _items(subscription: Subscription, limit: int) -> Sequence[Item]:
+def _items(subscription: Subscription, senders: Senders, limit: int) -> Sequence[Item]:
     return [
-        Item(
+        item_from_outside(received, senders)
+        if isinstance(received, FromOutside)
+        else Item(
             received.message,
             cursor=_cursor(received.message.source, received.message.incarnation),
             hint=received.hint,

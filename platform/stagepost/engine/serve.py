@@ -48,7 +48,8 @@ async def run(name: str, settings: Settings) -> None:
     configure_logging(settings.log_level, service=name, instance=settings.instance)
     found = find(name)
     if isinstance(found, Service):
-        await run_service(name, Flow(settings.style, settings.links, settings.only), settings)
+        flow = Flow(settings.style, settings.links, settings.only, settings.external)
+        await run_service(name, flow, settings)
     else:
         await found(settings)
 
@@ -153,6 +154,7 @@ async def _open_world(
         answers=instance.answers,
         probes=_probes(store, pool, service, network, instance),
         registry=instance.metrics.registry,
+        flow=flow,
     )
     host, port = listening.getsockname()[:2]
 

@@ -52,6 +52,11 @@ class Settings(BaseSettings):
         default=frozenset(),
         description="The services that run, where not all do: nobody else is listened to.",
     )
+    external: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Who may send which commands from outside, beside the operator:"
+        ' {"webshop": ["payments.RetrievePayment"]}.',
+    )
     nats_url: SecretStr | None = Field(
         default=None, description="URL of the NATS server, with the service's user and password."
     )

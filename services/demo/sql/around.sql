@@ -48,13 +48,18 @@ SELECT (SELECT count(*) FROM wrong) AS violations,
        (SELECT coalesce(sum(has), 0)::bigint FROM stand WHERE NOT enrolled) AS put_aside
 
 -- name: 12 one mail for each end and each customer
--- Whoever registers is sent the letter; for each of them, and for each end of an order that
--- notifications has heard of, there is one mail: sent, with its proof, failed, or visibly on its way.
+-- Whoever registers is sent the letter; for each of them, for each letter that was asked for from outside,
+-- and for each end of an order that notifications has heard of, there is one mail: sent, with its proof,
+-- failed, or visibly on its way.
 , wanted AS (
   SELECT DISTINCT CASE s.type WHEN 'notifications.SendWelcomeLetter' THEN 'welcome/customers/' || s.key
                               ELSE 'order/' || s.key END AS id
     FROM sent s JOIN heard h ON h.service = 'notifications' AND h.message_id = s.message_id AND h.outcome <> 'parked'
-   WHERE s.type IN ('notifications.SendWelcomeLetter', 'ordering.OrderConfirmed', 'ordering.OrderRejected')),
+   WHERE s.type IN ('notifications.SendWelcomeLetter', 'ordering.OrderConfirmed', 'ordering.OrderRejected')
+  UNION
+  SELECT n.id FROM notifications.notifications n
+    JOIN events e ON e.service = 'notifications' AND e.originator_id = n.stream AND e.originator_version = 1
+    JOIN heard h ON h.service = e.service AND h.message_id = e.causation_id AND h.source LIKE 'EXTERNAL.%'),
 registered AS (
   SELECT DISTINCT h.key AS customer_id FROM heard h
    WHERE h.service = 'customers' AND h.type = 'customers.CustomerRegistered' AND h.outcome <> 'parked'),

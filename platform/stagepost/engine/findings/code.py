@@ -19,14 +19,21 @@ _MADE = re.compile(
     rf"\bCREATE\s+(?:\w+\s+)*(?:TABLE|VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?({_NAME})", re.IGNORECASE
 )
 _READ = re.compile(
-    rf"(?<!\bDISTINCT )\b(?:FROM|JOIN|INTO|UPDATE|USING)\s+(?:ONLY\s+)?"
+    r"(?<!\bDISTINCT )\b(?:FROM|JOIN|INTO|UPDATE|USING|REFERENCES|TABLE|TRUNCATE)\s+"
+    rf"(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?"
     rf"(?=({_ITEM}(?:\s*,\s*{_ITEM})*))",
     re.IGNORECASE,
 )
-_NAMED = re.compile(rf"\b({_WORD})\s+AS\s+(?:(?:NOT\s+)?MATERIALIZED\s+)?\(", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"\b({_WORD})\s*(?:\([^()]*\)\s*)?\bAS\s+(?:(?:NOT\s+)?MATERIALIZED\s+)?\(", re.IGNORECASE
+)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_STATEMENT = re.compile(r"[\s(]*(?:WITH|SELECT|INSERT|UPDATE|DELETE)\b", re.IGNORECASE)
-_DSN = re.compile(r"postgres(?:ql)?://[^/\s]*/(\w+)")
+_STATEMENT = re.compile(
+    r"[\s(]*(?:(?:WITH|SELECT|INSERT|UPDATE|DELETE|MERGE|TRUNCATE)\b"
+    r"|(?:CREATE|ALTER|DROP|LOCK)\s+(?:\w+\s+)*(?:TABLE|VIEW)\b)",
+    re.IGNORECASE,
+)
+_DSN = re.compile(r"postgres(?:ql)?(?:\+\w+)?://[^/\s]*/(\w+)")
 _DBNAME = re.compile(r"\bdbname\s*=?\s*'?(\w+)", re.IGNORECASE)
 
 
@@ -70,7 +77,7 @@ class _Reader:
     def reaches(self) -> Iterator[Reach]:
         folder = self.folders[self.service]
         for file in sorted(folder.rglob("*.py")):
-            for node in ast.walk(_without_docstrings(ast.parse(file.read_text()))):
+            for node in ast.walk(_prepared(ast.parse(file.read_text()))):
                 yield from self._in_node(node, file)
         for file in sorted(folder.rglob("*.sql")):
             yield from self._in_sql(file.read_text(), file, 1)
@@ -108,7 +115,9 @@ class _Reader:
         if _STATEMENT.match(_without_comments(text)):
             yield from self._in_sql(text, file, line)
         else:
-            yield from self._imported(text, file, line)
+            level = len(text) - len(text.lstrip("."))
+            name = ".".join([*self._base(file, level), text[level:]])
+            yield from self._imported(name, file, line)
             yield from self._connected(text, file, line)
             yield from self._named(text, file, line)
 
@@ -155,9 +164,21 @@ def _without_comments(sql: str) -> str:
     return _COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), sql)
 
 
-def _without_docstrings(tree: ast.AST) -> ast.AST:
-    """Take out strings that stand for themselves: they are said to people."""
+def _prepared(tree: ast.AST) -> ast.AST:
+    """Take out strings that stand for themselves: they are said to people.
+
+    The text of an f-string is put together, with {} for what is filled in.
+    """
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            node.value = ast.Constant(value=None)
+        match node:
+            case ast.Expr(value=ast.Constant()):
+                node.value = ast.Constant(value=None)
+            case ast.JoinedStr(values=values):
+                filled = [value for value in values if not isinstance(value, ast.Constant)]
+                text = "".join(_constant(value) for value in values)
+                node.values = [ast.copy_location(ast.Constant(value=text), node), *filled]
     return tree
+
+
+def _constant(part: ast.expr) -> str:
+    return str(part.value) if isinstance(part, ast.Constant) else "{}"

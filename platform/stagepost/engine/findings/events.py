@@ -10,15 +10,13 @@ from stagepost.engine.findings.values import Finding, Level, System, unless_acce
 from stagepost.engine.links import ARROW, Link
 from stagepost.messages import Command
 
-IN_A_ROW = 3
-"""So many services that pass something on through events are a process that nobody wrote down."""
-
 
 def ownerless_chains(system: System) -> Iterator[Finding]:
-    """Services in a row that only react: each tells the next, and none owns what comes of it.
+    """Three services or more in a row that only react: a process that nobody wrote down.
 
-    Which of its events a service tells upon which is not declared: whoever hears and tells passes
-    on. Where a process hears, it owns what comes of it, and the chain has a home.
+    Each tells the next, and none owns what comes of it. Which of its events a service tells upon
+    which is not declared: whoever hears and tells passes on. Where a process hears, it owns what
+    comes of it, and the chain has a home.
     """
     hops = [link for link in system.subscriptions if not _is_owned(system, link)]
     return unless_accepted(system, hops, _chains)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
-from typing import Any
 
-from stagepost.engine.discovery import find_services
+from stagepost.engine.discovery import find_messages, find_services
 from stagepost.engine.findings.code import find_reaches
 from stagepost.engine.findings.values import System
 from stagepost.engine.flow import Flow, all_links
 from stagepost.engine.link_file import Record, read_links
 from stagepost.engine.links import ARROW, DEFAULT, check_names
 from stagepost.engine.styles import STYLES
-from stagepost.messages import Command, Event, Message
-
-CONTRACTS = "contracts"
+from stagepost.messages import Message
 
 
 def read_system(flow: Flow) -> System:
@@ -62,16 +57,4 @@ def _unspoken() -> Iterator[type[Message]]:
     sent = {
         m for style in STYLES for service in find_services(style).values() for m in service.sends
     }
-    return (message for message in _words() if message not in sent)
-
-
-def _words() -> Iterator[type[Message]]:
-    package: Any = importlib.import_module(CONTRACTS)
-    for found in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{CONTRACTS}.{found.name}")
-        words = (word for word in vars(module).values() if isinstance(word, type))
-        yield from (
-            word
-            for word in words
-            if issubclass(word, Command | Event) and word.__module__ == module.__name__
-        )
+    return (message for message in find_messages() if message not in sent)

@@ -9,7 +9,7 @@ import asyncpg
 
 from stagepost.engine.exported import KEYS, SMALL, Writer
 from stagepost.engine.follow import follow
-from stagepost.engine.replay.log import PAGE, Log
+from stagepost.engine.replay.log import PAGE, STATEMENTS, Log
 from stagepost.engine.replay.told import Progress
 
 Write = Callable[[bytes], object]
@@ -39,14 +39,17 @@ async def export(log: Log, write: Write) -> int:
             for table, key in KEYS.items():
                 await _pages(frozen, table, key, put)
             for table in SMALL:
-                await put(await frozen.fetch(_ALL.format(table=table, where=_WHICH.get(table, ""))))
+                await put(await frozen.fetch(_all_of(table)))
     write(writer.last())
     return writer.rows
 
 
 async def _pages(log: Log, table: str, key: str, put: Callable[[Rows], Awaitable[None]]) -> None:
     """Read a table in the order of its key."""
-    first, behind = (_PAGE.format(table=table, key=key, where=w) for w in ("", f"WHERE {key} > $2"))
+    first, behind = (
+        STATEMENTS["page_of_rows"].format(table=table, key=key, where=where)
+        for where in ("", f"WHERE {key} > $2")
+    )
     at: Any = None
 
     async def page(limit: int) -> Rows:
@@ -58,10 +61,9 @@ async def _pages(log: Log, table: str, key: str, put: Callable[[Rows], Awaitable
     await follow(page, put, None, limit=PAGE)
 
 
-_ALL = "SELECT row_to_json(t)::text AS row FROM {table} AS t {where} ORDER BY t"
-_PAGE = (
-    "SELECT {key} AS at, row_to_json(t)::text AS row FROM {table} AS t {where}"
-    " ORDER BY {key} LIMIT $1"
-)
 _WHICH = {"cursors": "WHERE reader NOT LIKE 'view:%'"}
 """A view is folded anew where it is imported."""
+
+
+def _all_of(table: str) -> str:
+    return STATEMENTS["all_rows"].format(table=table, where=_WHICH.get(table, ""))

@@ -47,9 +47,9 @@ SELECT originator_version, notification_id, recorded_at FROM stored_events
  ORDER BY originator_version DESC LIMIT 1
 
 -- name: snapshot
--- What an aggregate was at a version, where that is not behind the one that is asked for.
-SELECT originator_id, originator_version, topic, state FROM snapshots
- WHERE originator_id = $1 AND originator_version <= $2
+-- What an aggregate was at the last version of which that is kept, up to the one that is asked for.
+SELECT originator_id, originator_version, topic, state FROM (TABLE snapshots UNION ALL TABLE past_snapshots) AS s
+ WHERE originator_id = $1 AND originator_version <= $2 ORDER BY originator_version DESC LIMIT 1
 
 -- name: firsts
 -- The first event of each of these streams: it says how the stream is called.
@@ -123,3 +123,11 @@ SELECT 'out', position, message_id, type, kind, coalesce(recipient, nullif(chann
        key, NULL, NULL, correlation_id, causation_id, recorded_at, NULL
   FROM outbox WHERE causation_id IN (SELECT message_id FROM dead_letters WHERE message_id = ANY ($1::uuid[]))
 ORDER BY position
+
+-- name: all_rows
+-- All rows of a small table, as they are written down in an export.
+SELECT row_to_json(t)::text AS row FROM {table} AS t {where} ORDER BY t
+
+-- name: page_of_rows
+-- One page of a table in the order of its key, each row with its key, by which the next page begins.
+SELECT {key} AS at, row_to_json(t)::text AS row FROM {table} AS t {where} ORDER BY {key} LIMIT $1

@@ -141,24 +141,24 @@ def _unsaid(_: int) -> None:
 
 
 async def check_snapshots(log: Log, told: Callable[[int], None]) -> Checked:
-    """Fold the events of every snapshot.
+    """Fold the events of every snapshot, of each stream once.
 
     One of another release, which an engine leaves aside and writes anew, is left aside.
     """
-    after, count, differing = UUID(int=0), 0, 0
+    after: tuple[UUID, int] = (UUID(int=0), 0)
+    count, differing = 0, 0
     first: list[Difference] = []
-    while rows := await log.fetch(STATEMENTS["snapshots"], after, SOME):
+    folding = _Folding(log, told)
+    while rows := await log.fetch(STATEMENTS["snapshots"], *after, SOME):
         for stored in (StoredEvent(*row) for row in rows):
-            found = await _snapshot_differs(log, stored, told)
+            found = await _snapshot_differs(folding, stored)
             count, differing = count + 1, differing + bool(found)
             first += found if differing <= SHOWN else []
-        after = rows[-1][0]
+        after = rows[-1][0], rows[-1][1]
     return Checked(log.name, "snapshots", await log.head(), count, differing, tuple(first))
 
 
-async def _snapshot_differs(
-    log: Log, stored: StoredEvent, told: Callable[[int], None]
-) -> list[Difference]:
+async def _snapshot_differs(folding: _Folding, stored: StoredEvent) -> list[Difference]:
     """Return how a snapshot is not what its events make of it."""
     name = f"{stored.topic} {stored.originator_id}"
     if _is_of_another_release(stored):
@@ -168,7 +168,7 @@ async def _snapshot_differs(
     except Exception as error:  # noqa: BLE001  # whatever is stored there
         return [Difference(name, "state", f"not to be read: {error!r}", "readable")]
     try:
-        folded = await _folded(log, stored, told)
+        folded = await folding.state_at(UUID(str(stored.originator_id)), stored.originator_version)
     except StoreUnavailable:
         raise
     except StoreError as error:
@@ -176,20 +176,29 @@ async def _snapshot_differs(
     return list(between(name, kept, folded))
 
 
-async def _folded(
-    log: Log, stored: StoredEvent, told: Callable[[int], None]
-) -> dict[str, Any] | None:
-    """Return what the events of a snapshot make, None where there are none."""
-    aggregate: Aggregate | None = None
+class _Folding:
+    """Streams, folded one after the other, each up to one version after the other."""
 
-    async def act(page: Sequence[Entry]) -> None:
-        nonlocal aggregate
-        for entry in page:
-            aggregate = mutate(aggregate, entry)
-        told(len(page))
+    def __init__(self, log: Log, told: Callable[[int], None]) -> None:
+        self._log = log
+        self._told = told
+        self._aggregate: Aggregate | None = None
 
-    await log.read_stream(act, UUID(str(stored.originator_id)), until=stored.originator_version)
-    return None if aggregate is None else _state(aggregate)
+    async def state_at(self, stream: UUID, version: int) -> dict[str, Any] | None:
+        """Return what events up to a version make, None where there are none."""
+        kept, self._aggregate = self._aggregate, None  # none is left behind half folded
+        aggregate = kept if kept is not None and kept.id == stream else None
+
+        async def act(page: Sequence[Entry]) -> None:
+            nonlocal aggregate
+            for entry in page:
+                aggregate = mutate(aggregate, entry)
+            self._told(len(page))
+
+        after = aggregate.version if aggregate else 0
+        await self._log.read_stream(act, stream, after=after, until=version)
+        self._aggregate = aggregate
+        return None if aggregate is None else _state(aggregate)
 
 
 def _state(aggregate: Aggregate) -> dict[str, Any]:

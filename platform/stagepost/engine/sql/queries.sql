@@ -27,11 +27,19 @@ SELECT originator_id, originator_version, topic, state, false FROM stored_events
 ORDER BY originator_id, originator_version
 
 -- name: keep_snapshots
--- The newest of each stream, and none that is ahead of it. In one order, so that two writers never
--- wait for each other.
-INSERT INTO snapshots AS s
-SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bytea[]) AS n (id, version, topic, state)
- WHERE n.version <= stored_version(n.id) ORDER BY n.id
+-- The newest of each stream, and none that is ahead of it; of those before it the first of every
+-- thousand versions. In one order, so that two writers never wait for each other.
+WITH n AS MATERIALIZED (
+  SELECT n.* FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bytea[]) AS n (id, version, topic, state)
+   WHERE n.version <= stored_version(n.id)), past AS (
+  INSERT INTO past_snapshots
+  SELECT s.* FROM n JOIN snapshots s ON s.originator_id = n.id AND s.originator_version < n.version
+   WHERE s.originator_version >= 1000 AND NOT EXISTS (
+     SELECT FROM past_snapshots p
+      WHERE p.originator_id = n.id AND p.originator_version >= s.originator_version / 1000 * 1000)
+   ORDER BY n.id
+  ON CONFLICT DO NOTHING)
+INSERT INTO snapshots AS s SELECT * FROM n ORDER BY id
 ON CONFLICT (originator_id) DO UPDATE
   SET originator_version = EXCLUDED.originator_version, topic = EXCLUDED.topic, state = EXCLUDED.state
  WHERE s.originator_version < EXCLUDED.originator_version

@@ -63,9 +63,9 @@ SELECT position, (SELECT count(*) FROM stored_events WHERE notification_id > pos
   FROM folded
 
 -- name: snapshots
--- One page of them.
-SELECT originator_id, originator_version, topic, state FROM snapshots
- WHERE originator_id > $1 ORDER BY originator_id LIMIT $2
+-- One page of them, of each stream the oldest first.
+SELECT originator_id, originator_version, topic, state FROM (TABLE snapshots UNION ALL TABLE past_snapshots) AS s
+ WHERE (originator_id, originator_version) > ($1, $2) ORDER BY originator_id, originator_version LIMIT $3
 
 -- name: hold_cursor
 -- Nobody folds into the view from now on until this transaction ends.

@@ -20,7 +20,7 @@ from stagepost.engine.stack.place import names_of, settings_of, transports_of, w
 from stagepost.engine.stack.server import SUPERUSER, Server
 from stagepost.engine.stack.stores import provide_stores
 from stagepost.engine.transport_names import NATS
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision, users
 
 POSTGRES, BROKER = "postgres", "nats"
 BROKER_PORT = 4222
@@ -46,20 +46,21 @@ class Containers:
     def uses(self, transport: str) -> bool:
         return transport in self._used
 
-    def nats_url(self, user: str | None) -> str:
-        login = f"{user}:{logins(self.passwords, [user])[user]}@" if user else ""
-        return f"nats://{login}{BROKER}:{BROKER_PORT}"
+    def nats_url(self, user: str) -> str:
+        password = logins(self.passwords, [user])[user]
+        return f"nats://{user}:{password}@{BROKER}:{BROKER_PORT}"
 
     def nats_config(self) -> str:
-        """Return the broker's configuration: a user for each service, and who provisions."""
-        services = self.flow.services
+        """Return the broker's configuration: a user for each service and each who may come in."""
+        services, senders = list(self.flow.services.values()), self.flow.external
         return nats_config(
-            list(services.values()),
+            services,
             host="0.0.0.0",  # noqa: S104  # in its container
             port=BROKER_PORT,
             store_dir=BROKER_STORE,
             monitor=BROKER_HEALTH,
-            passwords=logins(self.passwords, [ADMIN, *services]),
+            passwords=logins(self.passwords, users(services, senders)),
+            senders=senders,
         )
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from stagepost.engine.discovery import PACKAGE
 from stagepost.engine.flow import Flow
 from stagepost.engine.stack.stack import Stack, to_stderr
+from stagepost.engine.transport_names import NATS
 
 PARENT = "STAGEPOST_PARENT"
 """The process without which we shall not go on: `make`, which cannot tell us when it is killed."""
@@ -35,6 +36,10 @@ async def _run(data: Path, flow: Flow, instances: int) -> None:
     console = Console()
     console.print(f"Starting the stack ({flow}); its data and logs are in {data}")
     async with Stack(data, flow=flow, instances=instances) as stack:
+        if flow.external and not stack.uses(NATS):
+            to_stderr(
+                f"Nobody comes in from outside ({', '.join(flow.external)}): no link uses NATS"
+            )
         await seed(stack.urls)
         console.print(
             _overview(stack), "Ready; a service describes its calls under /docs. Ctrl-C ends all."

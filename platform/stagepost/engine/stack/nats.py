@@ -15,7 +15,7 @@ from stagepost.engine.service import Service
 from stagepost.engine.stack.folder import Passwords, write_secret
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.processes import Program, Supervisor
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision, users
 from stagepost.errors import StackError, TransportUnavailable
 
 AGAIN = 0.2
@@ -35,13 +35,9 @@ class Nats:
     services: Sequence[Service]
     links: Links
 
-    def url(self, user: str | None) -> str:
-        """Return how a service connects to the broker, or somebody without a name."""
-        login = f"{user}:{self.password(user)}@" if user else ""
-        return f"nats://{login}{HOST}:{self.port}"
-
-    def password(self, user: str) -> str:
-        return logins(self.passwords, [user])[user]
+    def url(self, user: str) -> str:
+        """Return how a service connects to the broker, or whoever else is let in."""
+        return f"nats://{user}:{logins(self.passwords, [user])[user]}@{HOST}:{self.port}"
 
     async def start(self, supervisor: Supervisor) -> None:
         """Start the server with the streams that the links need.
@@ -51,12 +47,14 @@ class Nats:
             TransportUnavailable: it does not make the streams.
         """
         config = self.data / "nats.conf"
+        senders = self.links.external
         text = nats_config(
             self.services,
             host=HOST,
             port=self.port,
             store_dir=self.data / "nats",
-            passwords=logins(self.passwords, [ADMIN, *(each.name for each in self.services)]),
+            passwords=logins(self.passwords, users(self.services, senders)),
+            senders=senders,
         )
         write_secret(config, text)
         await start_nats(supervisor, config, self.port, self.log)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from stagepost.engine.discovery import find_services, find_worlds
+from stagepost.engine.external import EXTERNAL, OPERATOR
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import routes_of
 from stagepost.engine.stack.databases import Databases
@@ -33,8 +34,8 @@ class Place(Protocol):
         """Tell whether anything goes over this transport."""
         ...
 
-    def nats_url(self, user: str | None) -> str:
-        """Return how a service connects to the broker, or somebody without a name."""
+    def nats_url(self, user: str) -> str:
+        """Return how a service connects to the broker, or whoever else is let in."""
         ...
 
 
@@ -70,6 +71,7 @@ def settings_of(name: str, place: Place) -> dict[str, str]:
         "STAGEPOST_STYLE": place.flow.style,
         "STAGEPOST_LINKS": json.dumps(dict(place.flow.transports)),
         "STAGEPOST_ONLY": json.dumps(sorted(place.flow.only)),
+        "STAGEPOST_EXTERNAL": json.dumps(dict(place.flow.external)),
         "STAGEPOST_SERVICES": json.dumps({name: place.url(name) for name in place.flow.services}),
         **({"STAGEPOST_NATS_URL": place.nats_url(name)} if nats else {}),
     }
@@ -91,8 +93,21 @@ def whereabouts(place: Place) -> dict[str, Any]:
             "audit": databases.audit_dsn(),
             "host": databases.server.host,
         },
-        "flow": {"style": place.flow.style, "transports": dict(place.flow.transports)},
-        **({"nats": {"url": place.nats_url(ADMIN)}} if nats else {}),
+        "flow": {
+            "style": place.flow.style,
+            "transports": dict(place.flow.transports),
+            "external": dict(place.flow.external),
+        },
+        **(_broker(place) if nats else {}),
+    }
+
+
+def _broker(place: Place) -> dict[str, Any]:
+    """Return how the operator reaches NATS, and how each sender from outside does."""
+    senders = (OPERATOR, *place.flow.external)
+    return {
+        "nats": {"url": place.nats_url(ADMIN)},
+        EXTERNAL: {sender: place.nats_url(sender) for sender in senders},
     }
 
 

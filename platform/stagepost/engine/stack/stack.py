@@ -153,8 +153,8 @@ class Stack:
         """Tell whether anything goes over this transport."""
         return transport in self._used
 
-    def nats_url(self, user: str | None) -> str:
-        """Return how a service connects to the broker, or somebody without a name."""
+    def nats_url(self, user: str) -> str:
+        """Return how a service connects to the broker, or whoever else is let in."""
         return self._nats.url(user)
 
     def pid(self, name: str) -> int:

@@ -37,6 +37,17 @@ class Received:
     hint: int
 
 
+@dataclass(frozen=True, slots=True)
+class FromOutside(Received):
+    """A message of a sender without an outbox, which stands in a stream of all of these.
+
+    It is asked about at the stream's `hint`: when the broker stored it, in microseconds. Its key is
+    its own id, as long as nobody has looked into it. `fault` says what is wrong with its headers.
+    """
+
+    fault: str | None = None
+
+
 def sent_at(message: Envelope) -> datetime:
     """Return when a message was sent, by its source's clock: a backlog is read in that order."""
     return message.time or _LONG_AGO

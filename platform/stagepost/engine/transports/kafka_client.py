@@ -57,12 +57,15 @@ ANSWER_SECONDS = 2.0
 """How long a broker may take to answer."""
 LOOK_BACK = 1000
 """Messages that are read at once where we look for the last of ours."""
+SILENT_LOOKS = 3
+"""How often in a row, at a look a second, no broker is connected before none is there."""
 
 _EVERYWHERE: Properties = {
     "log_level": 0,  # what matters comes to `error_cb`
     "reconnect.backoff.max.ms": 1000,
     "socket.timeout.ms": 10_000,
     "socket.keepalive.enable": True,
+    "statistics.interval.ms": 1000,  # the least that it does; for `_Looks`
 }
 # In order and without holes: one that cannot be delivered stops all that come after it. Not
 # `message.timeout.ms`, which would let later ones pass, but who publishes gives up, on all of them.
@@ -123,7 +126,8 @@ class Clients:
         return _made(Consumer, {**self._common(), **_CONSUMER, "group.id": self.name, **more})
 
     def _common(self) -> dict[str, Any]:
-        own = {"client.id": self.name, "error_cb": self.on_error}
+        looks = _Looks(self.on_error)
+        own = {"client.id": self.name, "error_cb": self.on_error, "stats_cb": looks}
         return {**_EVERYWHERE, **self.properties, **own}
 
     @contextmanager
@@ -134,6 +138,29 @@ class Clients:
             yield consumer
         finally:
             consumer.close()
+
+
+class _Looks:
+    """Looks at a client's statistics, and tells once when no broker is connected any more.
+
+    The library tells it too, and at once, but not always: it compares how many brokers went down
+    with how many it has when one of them goes down, and not when it drops some. Where brokers fall
+    one by one, the last to stand may answer that the others are gone; if it falls while they are
+    being dropped, nothing is told, and nobody but it is tried again.
+    """
+
+    def __init__(self, on_error: Callable[[KafkaError], None]) -> None:
+        self._on_error = on_error
+        self._left = SILENT_LOOKS
+
+    def __call__(self, statistics: str) -> None:
+        brokers = json.loads(statistics)["brokers"].values()
+        if any(broker["state"] == "UP" for broker in brokers):
+            self._left = SILENT_LOOKS
+            return
+        self._left -= 1
+        if self._left == 0:
+            self._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))  # noqa: SLF001  # its name
 
 
 def _made(client: Callable[[dict[str, Any]], T], properties: dict[str, Any]) -> T:

@@ -7,6 +7,7 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from nats.aio.client import Client
@@ -15,9 +16,11 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
+from stagepost.engine.external import EXTERNAL
 from stagepost.engine.transports import Received, sent_at
 from stagepost.engine.transports.nats_api import ask, stored_message, stream_id_of
 from stagepost.engine.transports.nats_envelope import read_envelope
+from stagepost.engine.transports.nats_external import read_from_outside, where_to_begin
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
 PREFETCH = 512
@@ -26,6 +29,8 @@ PULL_SECONDS = 5
 """How long the broker keeps a request for messages open; then we look whether all is well."""
 NOTHING_MORE = "408"
 """The status of a request that ended because there was nothing for it."""
+
+Read = Callable[[Msg], Received | None]
 
 log = structlog.get_logger(__name__)
 
@@ -44,12 +49,18 @@ class NatsSubscription:
 
     async def open(self, source: str, cursor: Cursor | None) -> None:
         """Begin to read one stream after a cursor."""
-        first = await self._first(source, cursor)
+        read: Read = _received
+        if source == EXTERNAL:
+            life, first = await where_to_begin(self._client, cursor)
+            read = partial(read_from_outside, life=life)
+        else:
+            first = await self._first(source, cursor)
         answer = await ask(self._client, f"CONSUMER.RESET.{source}.{self._reader}", {"seq": first})
         pull = _Pull(
             self._client,
             source,
             self._reader,
+            read=read,
             pending=answer["num_pending"],
             wake=self._wake,
             lost=self._lost,
@@ -115,6 +126,7 @@ class _Pull:
         source: str,
         reader: str,
         *,
+        read: Read,
         pending: int,
         wake: Callable[[], None],
         lost: asyncio.Event,
@@ -122,6 +134,7 @@ class _Pull:
         self._client = client
         self._source = source
         self._reader = reader
+        self._read = read
         self._pending = pending
         self._wake = wake
         self._lost = lost
@@ -166,7 +179,7 @@ class _Pull:
     def head(self) -> Received | None:
         """The next message of ours, where it has arrived."""
         while self._head is None and self._arrived:
-            self._head = _received(self._arrived.popleft())
+            self._head = self._read(self._arrived.popleft())
             self._taken += self._head is None
             self._room.set()
         return self._head

@@ -6,22 +6,35 @@ All of it follows from what the services declare, so that they need no right to 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import nats
+from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from stagepost.engine.external import (
+    EXTERNAL,
+    OPERATOR,
+    Senders,
+    answers_of,
+    commands_of,
+    source_of,
+)
 from stagepost.engine.links import Links, routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_envelope import words_of
+from stagepost.engine.transports.nats_external import SUBJECTS, subject_to
 from stagepost.errors import TransportUnavailable
 from stagepost.messages import Command, Message, message_type
 
 ADMIN = "admin"
+EVERYTHING = ("*.event.>", "*.command.>", SUBJECTS)
+"""The subjects of all messages."""
 DEDUPLICATION_SECONDS = 10
 """How long the broker remembers ids: the chain of ids does the work, this only costs memory."""
 
@@ -33,18 +46,22 @@ def nats_config(
     port: int,
     store_dir: Path,
     passwords: Mapping[str, str],
+    senders: Senders = MappingProxyType({}),
     monitor: str | None = None,
 ) -> str:
     """Return a server's configuration: where it listens, JetStream on file, a user per service.
 
-    `passwords` has one for each service, and for `admin`, who provisions. At `monitor` the server
-    says how it is, to whoever asks.
+    And one for each sender from outside. `passwords` has one for each of the `users`. At `monitor`
+    the server says how it is, to whoever asks.
     """
-    users: list[dict[str, Any]] = [{"user": ADMIN, "password": passwords[ADMIN]}]
-    users += [
-        {"user": s.name, "password": passwords[s.name], "permissions": permissions(s, services)}
-        for s in services
-    ]
+    rights: dict[str, dict[str, Any]] = {ADMIN: {}}
+    rights |= {s.name: {"permissions": permissions(s, services)} for s in services}
+    rights[OPERATOR] = {"permissions": operator_permissions()}
+    rights |= {
+        name: {"permissions": sender_permissions(name, commands, services)}
+        for name, commands in senders.items()
+    }
+    users = [{"user": n, "password": passwords[n], **more} for n, more in rights.items()]
     return "\n".join(
         (
             'server_name: "stagepost"',
@@ -58,6 +75,11 @@ def nats_config(
     )
 
 
+def users(services: Iterable[Service], senders: Senders) -> list[str]:
+    """Return who is let in: `admin`, who provisions, the services and the senders from outside."""
+    return [ADMIN, *(service.name for service in services), OPERATOR, *senders]
+
+
 def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]:
     """Return what a service's user may do: publish under its own name, read its own consumers."""
     allowed = [
@@ -67,24 +89,55 @@ def permissions(service: Service, services: Iterable[Service]) -> dict[str, Any]
         f"$JS.API.STREAM.INFO.{service.name}",
         f"$JS.API.STREAM.MSG.GET.{service.name}",
     ]
-    for source in services:
-        if service.reads_from(source):
-            allowed += [
-                f"$JS.API.CONSUMER.RESET.{source.name}.{service.name}",
-                f"$JS.API.CONSUMER.INFO.{source.name}.{service.name}",
-                f"$JS.API.CONSUMER.MSG.NEXT.{source.name}.{service.name}",
-                f"$JS.API.STREAM.MSG.GET.{source.name}",
-            ]
+    streams = [source.name for source in services if service.reads_from(source)]
+    if commands_of(service):
+        streams.append(EXTERNAL)
+        allowed.append(f"$JS.API.STREAM.INFO.{EXTERNAL}")
+    for stream in streams:
+        allowed += [
+            f"$JS.API.CONSUMER.RESET.{stream}.{service.name}",
+            f"$JS.API.CONSUMER.INFO.{stream}.{service.name}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{service.name}",
+            f"$JS.API.STREAM.MSG.GET.{stream}",
+        ]
     return {
         "publish": {"allow": allowed},
         "subscribe": {"allow": [f"_INBOX_{service.name}.>", words_of(service.name)]},
     }
 
 
+def operator_permissions() -> dict[str, Any]:
+    """Return what the operator may do: command anybody in its own name, and listen to all."""
+    return {
+        "publish": {"allow": [f"{source_of(OPERATOR)}.command.>"]},
+        "subscribe": {"allow": ["_INBOX_operator.>", *EVERYTHING]},
+    }
+
+
+def sender_permissions(
+    name: str, commands: Collection[str], services: Iterable[Service]
+) -> dict[str, Any]:
+    """Return what a sender from outside may do: send what it declares, take what answers that."""
+    allowed: list[str] = []
+    for service in services:
+        taken = [command for command in commands_of(service) if command.TYPE in commands]
+        allowed += [subject_to(service.name, name, command.__name__) for command in taken]
+        if taken:
+            allowed += [
+                f"$JS.API.CONSUMER.MSG.NEXT.{service.name}.{name}",
+                f"$JS.ACK.{service.name}.{name}.>",
+            ]
+    return {
+        # To allow nothing is to allow everything.
+        "publish": {"allow": allowed} if allowed else {"deny": [">"]},
+        "subscribe": {"allow": [f"_INBOX_{name}.>"]},
+    }
+
+
 async def provision(url: str, services: Sequence[Service], links: Links) -> None:
     """Make each service's stream, and a consumer for each of its readers; what is there is kept.
 
-    Only for what goes over NATS by these links.
+    Only for what goes over NATS by these links. The same for the stream of those outside.
 
     Raises:
         TransportUnavailable: the broker cannot be reached, or refuses.
@@ -98,24 +151,38 @@ async def provision(url: str, services: Sequence[Service], links: Links) -> None
     try:
         for source in services:
             await ask(client, f"STREAM.CREATE.{source.name}", stream_config(source))
+        await ask(client, f"STREAM.CREATE.{EXTERNAL}", _stream_config(EXTERNAL, [SUBJECTS]))
         named = {service.name: service for service in services}
         for reader in services:
-            reads = routes_of(reader, named, links).reads.get(NATS, {})
-            for stream, types in reads.items():
-                config = consumer_config(named[stream], reader, map(message_type, types))
-                await ask(
-                    client,
-                    f"CONSUMER.CREATE.{stream}.{reader.name}",
-                    {"stream_name": stream, "config": config},
-                )
+            routes = routes_of(reader, named, links)
+            for stream, types in routes.reads.get(NATS, {}).items():
+                wanted = [subject_from(named[stream], message_type(name)) for name in types]
+                await _make_consumer(client, stream, consumer_config(reader.name, wanted))
+            if routes.hears_outside:
+                config = consumer_config(reader.name, [subject_to(reader.name)])
+                await _make_consumer(client, EXTERNAL, config)
+        for sender, commands in links.external.items():
+            for service in services:
+                if answers := answers_of(service, commands):
+                    wanted = [subject_from(service, answer) for answer in answers]
+                    await _make_consumer(client, service.name, answers_config(sender, wanted))
     finally:
         await client.close()
 
 
+async def _make_consumer(client: Client, stream: str, config: Mapping[str, Any]) -> None:
+    call = f"CONSUMER.CREATE.{stream}.{config['durable_name']}"
+    await ask(client, call, {"stream_name": stream, "config": config})
+
+
 def stream_config(source: Service) -> dict[str, Any]:
+    return _stream_config(source.name, [f"{source.name}.event.>", f"{source.name}.command.>"])
+
+
+def _stream_config(name: str, subjects: Sequence[str]) -> dict[str, Any]:
     return {
-        "name": source.name,
-        "subjects": [f"{source.name}.event.>", f"{source.name}.command.>"],
+        "name": name,
+        "subjects": subjects,
         "storage": "file",
         "retention": "limits",
         "num_replicas": 1,
@@ -123,18 +190,25 @@ def stream_config(source: Service) -> dict[str, Any]:
     }
 
 
-def consumer_config(
-    source: Service, reader: Service, wanted: Iterable[type[Message]]
-) -> dict[str, Any]:
+def consumer_config(reader: str, wanted: Iterable[str]) -> dict[str, Any]:
     return {
-        "durable_name": reader.name,
+        "durable_name": reader,
         "ack_policy": "none",
         "deliver_policy": "all",
-        "filter_subjects": sorted(_subject(source, message) for message in wanted),
+        "filter_subjects": sorted(wanted),
     }
 
 
-def _subject(source: Service, message: type[Message]) -> str:
+def answers_config(sender: str, wanted: Iterable[str]) -> dict[str, Any]:
+    """Return the consumer of a sender from outside: it has no place of its own to keep its place.
+
+    What it has not acknowledged comes again. It hears nothing of what was before it was there.
+    """
+    config = consumer_config(sender, wanted)
+    return config | {"ack_policy": "explicit", "deliver_policy": "new"}
+
+
+def subject_from(source: Service, message: type[Message]) -> str:
     if issubclass(message, Command):
         return f"{source.name}.command.{message.OWNER}.{message.__name__}"
     return f"{source.name}.event.{message.__name__}"

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from stagepost.engine.answers import Answers
 from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
+from stagepost.engine.flow import Flow
 from stagepost.engine.ids import Ids
 from stagepost.engine.service import Service
 from stagepost.engine.store import Store
@@ -46,9 +47,10 @@ def make_app(
     answers: Answers,
     probes: Sequence[Probe],
     registry: CollectorRegistry,
+    flow: Flow,
     authenticate: Authenticate = anonymous,
 ) -> Litestar:
-    """Make the app of a service.
+    """Make the app of a service that is part of a flow.
 
     Routes are given `desk` and `queries` by these parameter names. `authenticate` is the one place
     where requests can be turned away before anything of them is read.
@@ -67,7 +69,7 @@ def make_app(
             *COMMON_ROUTES,
             command_route(service.name),
             read_feed,
-            *page_routes(service),
+            *page_routes(service, flow),
         ],
         dependencies={
             "desk": _given(desk),

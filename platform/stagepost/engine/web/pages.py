@@ -1,7 +1,9 @@
-"""Pages for people: an index, the API's docs, what the problems mean. All of it works offline."""
+"""Pages for people: an index, the API's docs, contracts, problems. All of it works offline."""
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -11,16 +13,23 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
+from stagepost.engine.contracts.asyncapi import describe
+from stagepost.engine.contracts.page import body_of
+from stagepost.engine.flow import Flow
 from stagepost.engine.service import Service
 from stagepost.engine.web.problems import KINDS, PROBLEMS_PAGE
 
 STATIC = Path(__file__).parent / "static"
 SWAGGER_UI = "swagger-ui-5.35.0"
 ASSETS = "/docs/assets"
+CONTRACTS = "/contracts"
+ASYNCAPI = "/schema/asyncapi.json"
 
 _LINKS = {
     "/docs": "the API, to read and to try",
     "/schema/openapi.json": "the same for programs: OpenAPI 3.1",
+    CONTRACTS: "the messages that it takes, sends and reads",
+    ASYNCAPI: "the same for programs: AsyncAPI 3.1",
     PROBLEMS_PAGE: "what the errors mean",
     "/journal": "every message sent and handled",
     "/dead-letters": "messages that could not be handled",
@@ -29,7 +38,7 @@ _LINKS = {
 }
 
 
-def page_routes(service: Service) -> list[HTTPRouteHandler | Router]:
+def page_routes(service: Service, flow: Flow) -> list[HTTPRouteHandler | Router]:
     """Return the routes of a service's pages and of the files that they load."""
     index, docs, kinds = (page.encode() for page in (_index(service), _docs(service), _problems()))
 
@@ -48,7 +57,30 @@ def page_routes(service: Service) -> list[HTTPRouteHandler | Router]:
     assets = create_static_files_router(
         path=ASSETS, directories=[STATIC], cache_control=CacheControlHeader(max_age=86400)
     )
-    return [show_index, show_docs, show_problems, assets]
+    return [show_index, show_docs, show_problems, assets, *_contracts(service, flow)]
+
+
+def _contracts(service: Service, flow: Flow) -> list[HTTPRouteHandler]:
+    """Return the routes of what a service says and hears; to write it down takes a moment."""
+
+    @cache
+    def page() -> bytes:
+        body = body_of(service, flow, ASYNCAPI)
+        return _page(f"{service.name}: contracts", body).encode()
+
+    @cache
+    def document() -> bytes:
+        return json.dumps(describe(service, flow)).encode()
+
+    @get(CONTRACTS, media_type=MediaType.HTML, include_in_schema=False)
+    async def show_contracts() -> bytes:
+        return page()
+
+    @get(ASYNCAPI, media_type="application/vnd.aai.asyncapi+json", include_in_schema=False)
+    async def show_document() -> bytes:
+        return document()
+
+    return [show_contracts, show_document]
 
 
 def _index(service: Service) -> str:

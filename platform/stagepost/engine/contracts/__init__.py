@@ -1,0 +1,1 @@
+"""The contracts as values: what they say, whether they still fit what was released."""

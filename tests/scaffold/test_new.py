@@ -1,0 +1,188 @@
+"""`stagepost new` in a copy of this checkout: what it writes is clean, or it writes nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.experiments.checkout import Copy, Ran, changed
+
+LINT_IMPORTS = str(Path(sys.executable).with_name("lint-imports"))
+TOOLS = {
+    "ruff check": ("-m", "ruff", "check", "--no-cache"),
+    "ruff format": ("-m", "ruff", "format", "--check", "--no-cache"),
+    "mypy": ("-m", "mypy", "--cache-dir=/dev/null"),
+    "lint-imports": (LINT_IMPORTS, "--no-cache"),
+    "its own tests": ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/returns"),
+    "those of the corpus and of discovery": (
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *("tests/corpus", "tests/engine/test_discovery.py", "tests/scaffold/test_mood.py"),
+    ),
+}
+
+ADDED = (
+    ("ChargebackReceived", "--event"),
+    ("ReturnGoods", "--command"),
+    ("GoodsReturned", "--answer", "ReturnGoods"),
+    ("ReturnRefused", "--refusal", "returns.ReturnGoods"),
+    ("ReturnOverdue", "--event"),
+)
+STARTED = """
+import asyncio
+import sys
+from pathlib import Path
+
+import aiohttp
+
+from stagepost.engine.stack import Stack
+
+
+async def main() -> None:
+    async with Stack(Path(sys.argv[1])) as stack, aiohttp.ClientSession() as http:
+        for path in ("/health/ready", "/journal", "/docs"):
+            async with http.get(f"{stack.url('returns')}{path}") as answer:
+                assert answer.status == 200, await answer.text()
+
+
+asyncio.run(main())
+"""
+CHARGEBACK = '''
+
+class ChargebackReceived(Event):
+    """Chargeback received."""
+
+    order_id: OrderId
+'''
+TOLD = """\
+changed contracts/payments.py
+payments.ChargebackReceived is an event, such as {"order_id":"10248"}
+Nobody sends it, and nobody reads it yet. Next:
+  contracts/payments.py:46: what it means, and its other fields, each with an example
+"""
+
+
+@pytest.fixture(scope="module")
+def untouched() -> Iterator[Copy]:
+    with changed() as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def extended() -> Iterator[Copy]:
+    with changed() as copy:
+        yield copy
+
+
+async def new(copy: Copy, *args: str) -> Ran:
+    return await copy.run("-m", "stagepost", "new", *args)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+async def test_a_message_and_a_service_are_added(extended: Copy) -> None:
+    before = files(extended.folder)
+
+    said = await new(extended, "message", "payments", *ADDED[0])
+    assert (said.status, said.out[: len(TOLD)]) == (0, TOLD)
+    said = await new(extended, "service", "returns")
+    assert (said.status, "at port 8009" in said.out) == (0, True)
+    for name, *meant in ADDED[1:]:
+        said = await new(extended, "message", "returns", name, *meant)
+        assert said.status == 0, said.out
+
+    after = files(extended.folder)
+    payments = before["contracts/payments.py"].decode()
+    assert after["contracts/payments.py"].decode() == CHARGEBACK.join(
+        (payments.replace("Answer, Command, Refusal", "Answer, Command, Event, Refusal"), "")
+    )
+    assert sorted(after.keys() - before.keys()) == [
+        "contracts/returns.py",
+        "services/returns/__init__.py",
+        "services/returns/app.py",
+        "services/returns/handlers.py",
+        "services/returns/sql/queries.sql",
+        "tests/returns/test_returns.py",
+    ]
+    same = before.keys() - {"contracts/payments.py", "pyproject.toml"}
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_what_was_added_passes_at_once(extended: Copy, tool: str) -> None:
+    ran = await extended.run(*TOOLS[tool])
+    assert ran.status == 0, ran.out
+
+
+async def test_what_was_added_starts_with_the_others(extended: Copy) -> None:
+    await extended.told("-c", STARTED, str(extended.folder / ".stagepost"))
+
+
+async def test_what_was_added_is_in_the_catalogue_and_leaves_the_links_as_they_were(
+    extended: Copy, untouched: Copy
+) -> None:
+    told = await extended.told("-m", "stagepost", "contracts", "--json")
+    assert all(f'.{name}"' in told for name, *_ in ADDED)
+    assert await extended.links("orchestrated") == await untouched.links("orchestrated")
+    ran = await extended.run("-m", "stagepost", "check")
+    assert (ran.status, ran.out.count("message that nobody sends: ")) == (1, len(ADDED))
+    assert f"{len(ADDED)} findings," in ran.out
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ("message payments PaymentReceived --event", "a PaymentReceived in contracts/payments.py"),
+        ("message paymets ChargebackReceived --event", "no service 'paymets'; did you mean pay"),
+        ("message payments chargeback_received --event", "a name such as ChargebackReceived"),
+        ("message payments ReceiveChargeback --event", "as ChargebackReceived, not as Receive"),
+        ("message payments ChargeRefused --refusal Retrieve", "did you mean RetrievePayment"),
+        ("message payments ChargebackReceived", "--command, --event, --answer TO or --refusal"),
+        ("service payments", "there is a services/payments already"),
+    ],
+)
+async def test_what_cannot_be_is_refused_and_nothing_is_written(
+    untouched: Copy, args: str, said: str
+) -> None:
+    before = files(untouched.folder)
+
+    ran = await new(untouched, *args.split())
+
+    assert (ran.status, said in " ".join(ran.out.split())) == (2, True), ran.out
+    assert files(untouched.folder) == before
+
+
+async def test_a_name_in_another_mood_is_taken_by_force() -> None:
+    with changed() as copy:
+        said = await new(copy, "message", "payments", "RefundCharge", "--event", "--force")
+        assert said.status == 0, said.out
+        assert "class RefundCharge(Event):" in (copy.folder / "contracts/payments.py").read_text()
+
+
+async def test_a_checkout_whose_contracts_do_not_import_is_left_as_it_is() -> None:
+    with changed() as copy:
+        with (copy.folder / "contracts/payments.py").open("a") as source:
+            source.write("class Broken(Command\n")
+        before = files(copy.folder)
+
+        ran = await new(copy, "message", "payments", "ChargebackReceived", "--event")
+
+        assert (ran.status, "does not import: SyntaxError" in ran.out) == (2, True), ran.out
+        assert files(copy.folder) == before
+
+
+async def test_who_is_elsewhere_is_sent_to_the_checkout(untouched: Copy, tmp_path: Path) -> None:
+    code = f"import os; os.chdir({str(tmp_path)!r}); from stagepost.engine.cli import main; main()"
+
+    ran = await untouched.run("-c", code, "new", "service", "returns")
+
+    assert (ran.status, f"go to {untouched.folder}" in ran.out) == (2, True), ran.out
+    assert files(tmp_path) == {}
