@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +19,9 @@ Component = dict[str, object]
 
 def inventory() -> dict[str, object]:
     """Return the inventory of what we deliver."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    made = {"type": "application", "name": project["name"], "version": project["version"]}
+    package = (ROOT / "platform" / "stagepost" / "__init__.py").read_text()
+    (version,) = re.findall(r'^__version__ = "(.+)"', package, re.MULTILINE)
+    made = {"type": "application", "name": "stagepost", "version": version}
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",

@@ -7,11 +7,12 @@ import re
 import subprocess
 import sys
 import sysconfig
-import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+
+from stagepost import __version__
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = re.compile(r"^([\w.-]+)==(\S+).* \\$", re.MULTILINE)
@@ -48,9 +49,8 @@ def test_the_dockerfile_is_as_hadolint_likes_it() -> None:
 def test_the_image_is_not_roots_and_has_the_projects_version() -> None:
     stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
     assert re.search(r"^USER (?!0|root)", stages[-1], re.MULTILINE)
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    assert compose["services"]["ordering"]["image"] == f"stagepost:{version}"
+    assert compose["services"]["ordering"]["image"] == f"stagepost:{__version__}"
 
 
 def test_the_inventory_names_every_package_with_its_hashes_and_every_image() -> None:
@@ -58,6 +58,7 @@ def test_the_inventory_names_every_package_with_its_hashes_and_every_image() -> 
         [sys.executable, "platform/sbom.py"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     inventory = json.loads(said.stdout)
+    assert inventory["metadata"]["component"]["version"] == __version__
     assert (inventory["bomFormat"], inventory["specVersion"]) == ("CycloneDX", "1.6")
     libraries = [each for each in inventory["components"] if each["type"] == "library"]
     windows = {"colorama", "tzdata"}
