@@ -21,7 +21,7 @@ RUN = .venv/bin/python -m
 # make cannot tell anybody when it is killed: what it started looks for it.
 HERE = exec env STAGEPOST_PARENT=$$PPID
 
-.PHONY: demo test bench drill simulate experiment up check lock installed
+.PHONY: demo test bench drill simulate experiment up check lock sbom installed
 .DEFAULT_GOAL := demo
 
 demo: installed
@@ -50,6 +50,11 @@ check: installed
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@.venv/bin/lint-imports
+	@.venv/bin/hadolint Dockerfile
+
+# What the containers are made of, as CycloneDX.
+sbom:
+	@$(PYTHON) platform/sbom.py
 
 installed:
 	@$(PYTHON) platform/install.py
@@ -59,6 +64,9 @@ lock: installed
 	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  pyproject.toml -o platform/requirements.lock
+	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --constraint platform/requirements.lock pyproject.toml -o platform/image.lock
 	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  tests/bench/peers/requirements.in -o tests/bench/peers/requirements.txt

@@ -75,7 +75,7 @@ async def postgres(folder: Path, supervisor: Supervisor) -> AsyncIterator[Postgr
 
 @pytest.fixture(scope="session")
 def databases(postgres: Postgres, folder: Path) -> Databases:
-    return Databases(postgres, Passwords(folder / "secrets.json"))
+    return Databases(postgres.server, Passwords(folder / "secrets.json"))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from stagepost.messages import (
 from stagepost.process import Process, Reaction, State, ignore, move, stay
 from stagepost.view import Recorded, Row, View
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Aggregate",
     "Answer",

@@ -6,7 +6,8 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from services.demo.drive import (
     MAX_OPEN,
     Shop,
     fill_the_shelves,
+    not_placed_yet,
     open_shop,
     place_serially,
     place_together,
@@ -36,6 +38,7 @@ from stagepost.engine.flow import Flow, read_flow
 from stagepost.engine.service import Service
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.foreground import interruptible
+from stagepost.engine.stack.running import Running
 from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings, StagepostError
 
@@ -58,6 +61,8 @@ class Options(BaseSettings):
     pace: Literal["together", "serial"] = Field(default="together", validation_alias="PACE")
     style: str = Field(default=ORCHESTRATED, validation_alias="STYLE")
     transport: str | None = Field(default=None, validation_alias="TRANSPORT")
+    data: Path | None = Field(default=None, validation_alias="DATA")
+    """Of a stack that runs; without it the demonstration has one of its own."""
     as_json: bool = Field(default=False, validation_alias="JSON")
 
 
@@ -87,25 +92,39 @@ def read_book(options: Options) -> Book:
     return book.with_enough_stock() if options.stock == "unlimited" else book
 
 
-async def run(options: Options, flow: Flow, book: Book) -> tuple[Summary, str]:
-    """Push a book through a stack of its own; return what came of it, and what the checks saw."""
-    async with (
-        Stack(DATA, fresh=True, flow=flow, timers=WINDOWS, say=say) as stack,
-        open_shop(stack.urls, stack.headers) as shop,
-    ):
+@asynccontextmanager
+async def open_stack(running: Running | None, flow: Flow) -> AsyncIterator[Running | Stack]:
+    """Give a stack: the one that runs, else one that is made for this and ends with it."""
+    if running is not None:
+        yield running
+        return
+    async with Stack(DATA, fresh=True, flow=flow, timers=WINDOWS, say=say) as stack:
+        yield stack
+
+
+async def run(
+    options: Options, running: Running | None, flow: Flow, book: Book
+) -> tuple[Summary, str]:
+    """Push a book through a stack; return what came of it, and what the checks saw."""
+    async with open_stack(running, flow) as stack, open_shop(stack.urls, stack.headers) as shop:
         services = flow.services
+        book = await not_placed_yet(shop, book)
         connection = await connect(stack.audit_dsn)
         try:
             accepted: dict[str, float] = {}
-            started_at = await push(options, book, shop, Audit(connection, flow), accepted)
+            before = Audit(connection, flow)
+            gone_before = (await before.row("units_gone"))["units_gone"]
+            started_at = await push(options, book, shop, before, accepted)
             audit = Audit(connection, flow, accepted)
             say("Checking the promises")
             promises = await check(audit, services, stack, shop)
+            placed = {order.order_id for order in book.orders}
             endings = [
                 Ending(accepted_at=accepted.get(row["order_id"], started_at), **row)
                 for row in await audit.rows("endings")
+                if row["order_id"] in placed
             ]
-            units_gone = (await audit.row("units_gone"))["units_gone"]
+            units_gone = (await audit.row("units_gone"))["units_gone"] - gone_before
             unowned = (await audit.row("unowned"))["unowned"]
             summary = summarize(endings, started_at, units_gone, unowned, promises)
             return summary, await audit.window()
@@ -127,7 +146,7 @@ async def push(
     await register_customers(shop, book)
     await fill_the_shelves(shop, book)
     room = asyncio.Semaphore(MAX_OPEN)
-    watch = Watch(audit, say, room)
+    watch = Watch(audit, say, room, (await audit.row("ended"))["ended"])
     started_at = time.time()
     async with tasks() as both:
         if options.pace == "serial":
@@ -141,7 +160,7 @@ async def push(
 
 
 async def check(
-    audit: Audit, services: Mapping[str, Service], stack: Stack, shop: Shop
+    audit: Audit, services: Mapping[str, Service], stack: Running | Stack, shop: Shop
 ) -> dict[str, Finding]:
     """Check every promise: on what is stored, and by trying."""
     findings = {promise: await audit.check(promise) for promise in PROMISES}
@@ -161,14 +180,15 @@ async def main() -> int:
     """Run the demonstration; return the exit status."""
     try:
         options = read_options()
-        flow = read_flow(options.style, options.transport)
+        running = Running(options.data) if options.data else None
+        flow = running.flow if running else read_flow(options.style, options.transport)
         flow.links.between(flow.services)  # what is wrong with them is said before anything starts
         book = read_book(options)
     except (BadSettings, northwind.BadBook) as error:
         say(f"demo: {error}")
         return BAD_OPTIONS
     try:
-        result = await interruptible(run(options, flow, book))
+        result = await interruptible(run(options, running, flow, book))
     except StagepostError as error:
         say(f"demo: {error}")
         return WRONG

@@ -63,6 +63,11 @@ class Book:
         """Who orders, each once."""
         return tuple(sorted({order.customer_id for order in self.orders}))
 
+    def again(self, run: int) -> Book:
+        """Return the book as orders of their own, once more."""
+        orders = (replace(each, order_id=f"{each.order_id}-{run}") for each in self.orders)
+        return replace(self, orders=tuple(orders))
+
     def with_enough_stock(self) -> Book:
         """Return the book with exactly as much of each SKU as all its orders together ask for."""
         return replace(self, stock=dict(demand(self.orders)))

@@ -70,6 +70,11 @@ class Shop:
         answer = await self._ask("GET", f"{self.urls['ordering']}/orders/{order.order_id}")
         return bool(answer["status"] != "placed")
 
+    async def knows(self, order: Order) -> bool:
+        """Tell whether an order of this id was placed."""
+        status, _ = await self._request("GET", f"{self.urls['ordering']}/orders/{order.order_id}")
+        return status == OK
+
     async def is_with_the_carrier(self, order: Order) -> bool:
         """Tell whether shipping has the order's parcel in hand."""
         url = f"{self.urls['shipping']}/shipments/{order.order_id}"
@@ -124,6 +129,15 @@ def as_json(order: Order) -> dict[str, Any]:
         "payment_token": order.payment_token,
         "ship_to": order.ship_to,
     }
+
+
+async def not_placed_yet(shop: Shop, book: Book) -> Book:
+    """Return the book with ids that the shop does not know: it may have had the same before."""
+    run, fresh = 1, book
+    while await shop.knows(fresh.orders[0]):
+        run += 1
+        fresh = book.again(run)
+    return fresh
 
 
 async def register_customers(shop: Shop, book: Book) -> None:

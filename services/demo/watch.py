@@ -22,12 +22,22 @@ SETTLED = 15.0
 
 
 class Watch:
-    """Looks at the stored orders; `room` gets back a place for each that ends."""
+    """Looks at the stored orders; `room` gets back a place for each that ends.
 
-    def __init__(self, audit: Audit, say: Callable[[str], None], room: asyncio.Semaphore) -> None:
+    `before` is how many had ended before any of these was placed.
+    """
+
+    def __init__(
+        self,
+        audit: Audit,
+        say: Callable[[str], None],
+        room: asyncio.Semaphore,
+        before: int = 0,
+    ) -> None:
         self._audit = audit
         self._say = say
         self._room = room
+        self._before = before
         self._ended = 0
 
     async def until_ended(self, orders: int) -> bool:
@@ -55,7 +65,7 @@ class Watch:
             await asyncio.sleep(LOOK)
 
     async def _look(self) -> int:
-        ended: int = (await self._audit.row("ended"))["ended"]
+        ended: int = (await self._audit.row("ended"))["ended"] - self._before
         for _ in range(ended - self._ended):
             self._room.release()
         self._ended = ended

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.notifications.carriers import PORTS, Carrier, MailServer, Spool
 from services.notifications.post import PostOffice
-from stagepost.engine.settings import Settings, headers_of
+from stagepost.engine.settings import Settings, headers_of, secrets_folder
 from stagepost.errors import BadSettings
 
 PREFIX = "STAGEPOST_MAIL_"
@@ -29,7 +29,7 @@ def _is_mail_server(url: SecretStr) -> SecretStr:
 class MailSettings(BaseSettings):
     """Where mails go; where no server is named, into a spool."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True)
 
     server: Annotated[SecretStr, AfterValidator(_is_mail_server)] | None = Field(
         default=None,
@@ -77,7 +77,7 @@ def _carrier(mail: MailSettings, settings: Settings) -> Carrier:
 
 def _read() -> MailSettings:
     try:
-        return MailSettings()
+        return MailSettings(_secrets_dir=secrets_folder())
     except ValidationError as error:
         fault = error.errors(include_input=False)[0]
         name = f"{PREFIX}{str(fault['loc'][0]).upper()}"

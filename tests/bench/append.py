@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stagepost.engine.database import read_statements
-from stagepost.engine.stack.postgres import PORT, SUPERUSER, binary
+from stagepost.engine.stack.postgres import binary
+from stagepost.engine.stack.server import PORT, SUPERUSER
 from tests.bench.parts import BODY, batches, open_store
 from tests.bench.servers import Servers
 

@@ -48,7 +48,7 @@ READER = Service(name="reader", about="Hears.", port=0, sql=Path("none"), handle
 @asynccontextmanager
 async def open_store(servers: Servers, data: Path, service: str) -> AsyncIterator[PostgresStore]:
     """Make the database of a service anew, and connect to it as the service."""
-    databases = Databases(servers.postgres, Passwords(data / "servers" / "secrets.json"))
+    databases = Databases(servers.postgres.server, Passwords(data / "servers" / "secrets.json"))
     await servers.drop(service)
     await databases.provide([service])
     await databases.migrate({service: Path("none")})

@@ -87,7 +87,7 @@ async def place(servers: Servers, data: Path, name: str) -> AsyncIterator[Place]
 
 
 def _databases(servers: Servers, data: Path) -> Databases:
-    return Databases(servers.postgres, Passwords(data / "servers" / "secrets.json"))
+    return Databases(servers.postgres.server, Passwords(data / "servers" / "secrets.json"))
 
 
 def history(service: str, events: int) -> Iterator[tuple[Any, ...]]:

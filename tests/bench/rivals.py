@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stagepost.engine.stack.postgres import PORT, SUPERUSER
+from stagepost.engine.stack.server import PORT, SUPERUSER
 from tests.bench.load import BenchFailed
 from tests.bench.servers import Servers
 

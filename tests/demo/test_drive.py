@@ -18,6 +18,7 @@ from services.demo.drive import (
     Shop,
     as_json,
     fill_the_shelves,
+    not_placed_yet,
     open_shop,
     place_serially,
     place_together,
@@ -41,12 +42,15 @@ class FakeShop:
     bodies: list[Any] = field(default_factory=list)
     left: dict[str, int] = field(default_factory=dict)
     refuse: str = ""
+    unknown: str = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         line = f"{request.method} {request.path}"
         self.said.append(line)
         if line == self.refuse:
             return web.json_response({"title": "The request is not valid"}, status=400)
+        if line == self.unknown:
+            return web.json_response({"title": "There is no such order"}, status=404)
         if request.method == "POST" and request.can_read_body:
             self.bodies.append(await request.json())
         match request.method, request.path.split("/")[1:]:
@@ -95,6 +99,18 @@ async def test_each_sku_is_declared_and_then_received(shop: Shop, fake: FakeShop
     await fill_the_shelves(shop, Book("", (), {"chair": 10}))
     assert fake.said == ["PUT /stock/chair", "POST /stock/chair/receipts"]
     assert fake.bodies == [{"quantity": 10}]
+
+
+async def test_a_book_that_the_shop_has_had_comes_again_as_other_orders(
+    shop: Shop, fake: FakeShop
+) -> None:
+    book = Book("", tuple(orders(2)), {})
+    fake.unknown = "GET /orders/o1"
+    assert await not_placed_yet(shop, book) == book
+
+    fake.unknown = "GET /orders/o1-3"
+    placed = (await not_placed_yet(shop, book)).orders
+    assert [order.order_id for order in placed] == ["o1-3", "o2-3"]
 
 
 async def test_everybody_who_orders_is_registered_once(shop: Shop, fake: FakeShop) -> None:

@@ -31,15 +31,24 @@ class Stored:
 STAND = {"placed": 1, "confirmed": 2, "rejected": 0, "messages": 40}
 
 
-def make(said: list[str], room: asyncio.Semaphore, **rows: list[Mapping[str, int]]) -> watch.Watch:
+def make(
+    said: list[str], room: asyncio.Semaphore, before: int = 0, **rows: list[Mapping[str, int]]
+) -> watch.Watch:
     stored = Stored(progress=[STAND], **rows)
-    return watch.Watch(cast("Audit", stored), said.append, room)
+    return watch.Watch(cast("Audit", stored), said.append, room, before)
 
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "LOOK", 0.001)
     monkeypatch.setattr(watch, "TELL", 0.0)
+
+
+async def test_what_had_ended_before_is_not_counted() -> None:
+    room = asyncio.Semaphore(0)
+    looks = [{"ended": 5}, {"ended": 7}]
+    assert await make([], room, 5, ended=looks).until_ended(2)
+    assert not room.locked()
 
 
 async def test_it_waits_until_all_have_ended_and_gives_their_room_back() -> None:

@@ -18,8 +18,9 @@ import asyncpg
 from stagepost.engine.flow import Flow
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.nats import greets
+from stagepost.engine.stack.place import stores_of
 from stagepost.engine.stack.ports import HOST
-from stagepost.engine.stack.postgres import PORT
+from stagepost.engine.stack.server import PORT
 from stagepost.engine.stack.stack import ANSWER, PATIENCE
 from tests.drill.liar import Liar
 from tests.drill.points import FOLDER, Orders
@@ -67,7 +68,7 @@ class DrillStack(Stack):
     @property
     def stores(self) -> tuple[str, ...]:
         """What has a database: also services that have nothing to do in this style."""
-        return (*self._stores, *self._worlds)
+        return stores_of(self.flow)
 
     async def scale(self, instances: int) -> None:
         """Let each service run in so many instances, two at most."""
@@ -121,7 +122,7 @@ class DrillStack(Stack):
     def _settings(self, name: str, descriptor: int) -> dict[str, str]:
         settings = super()._settings(name, descriptor)
         database = self.to_database[name].port
-        password = self._passwords.of(name)
+        password = self.passwords.of(name)
         settings["STAGEPOST_DATABASE"] = f"postgresql://{name}:{password}@{HOST}:{database}/{name}"
         if name in self._services:
             calls = json.loads(settings["STAGEPOST_CALLS"])

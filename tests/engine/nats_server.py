@@ -36,6 +36,7 @@ class NatsServer:
             nats_config(
                 self._services,
                 self._links,
+                host="127.0.0.1",
                 port=self.port,
                 store_dir=folder / "a store",
                 passwords=dict.fromkeys(users(self._services, senders), "secret"),

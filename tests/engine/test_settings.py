@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,56 @@ def test_settings_of_several_parts_are_read_as_json(monkeypatch: pytest.MonkeyPa
 def test_a_name_that_is_no_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGEPOST_LEASE_SECOND", "5")
     assert "STAGEPOST_LEASE_SECOND" in complaint()
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of settings that are files."""
+    monkeypatch.setenv("STAGEPOST_SECRETS", str(tmp_path))
+    return tmp_path
+
+
+def test_what_the_environment_does_not_say_a_file_does(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STAGEPOST_DATABASE")
+    (files / "stagepost_database").write_text(f"{DATABASE}\n")
+    (files / "stagepost_nats_url").write_text("nats://elsewhere")
+    (files / "stagepost_timers").write_text('{"AnswersDue": 2}')
+
+    settings = load_settings()
+
+    assert settings.database.get_secret_value() == DATABASE
+    assert settings.nats_url.get_secret_value() == NATS
+    assert settings.timers == {"AnswersDue": 2}
+
+
+def test_a_file_that_is_no_setting_is_refused(files: Path) -> None:
+    (files / "stagepost_databse").write_text(DATABASE)
+    assert "STAGEPOST_DATABSE; did you mean STAGEPOST_DATABASE?" in complaint()
+
+
+def test_a_file_that_says_something_wrong_is_named(files: Path) -> None:
+    (files / "stagepost_port").write_text("secret")
+    said = complaint()
+    assert "STAGEPOST_PORT" in said
+    assert "secret" not in said
+
+
+def test_a_folder_that_is_not_there_is_named(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGEPOST_SECRETS", f"{files}/nowhere")
+    assert f"STAGEPOST_SECRETS: there is no folder {files}/nowhere" in complaint()
+
+
+def test_a_file_that_is_not_ours_to_read_is_named(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    (files / "stagepost_port").touch()
+    monkeypatch.setattr(Path, "read_text", refuse)  # root may read everything
+    assert "STAGEPOST_PORT cannot be read (Port to serve HTTP on" in complaint()
 
 
 def test_a_complaint_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

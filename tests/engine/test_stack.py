@@ -19,6 +19,7 @@ from stagepost.engine.stack import Stack
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.folder import Passwords, empty, held
 from stagepost.engine.stack.ports import listen, port_of
+from stagepost.engine.stack.running import Running
 from stagepost.errors import StackError
 from tests.conftest import NewDatabase
 
@@ -128,6 +129,18 @@ async def test_stack_json_says_what_runs_and_is_for_its_owner_only(stack: Stack)
         name: stack.url(name) for name in stack.names if name != "outside"
     }
     assert state["services"]["payments"]["pid"] == stack.pid("payments")
+
+
+async def test_whoever_reads_stack_json_gets_in_as_the_stack_itself(stack: Stack) -> None:
+    running = Running(stack.data)
+
+    assert (running.names, running.urls) == (stack.names, stack.urls)
+    assert running.flow == stack.flow
+    assert running.audit_dsn == stack.audit_dsn
+    assert [running.dsn(name) for name in stack.names] == [stack.dsn(name) for name in stack.names]
+    assert running.nats_url("payments") == stack.nats_url("payments")
+    assert running.uses("nats")
+    assert not running.uses("kafka")
 
 
 @pytest.mark.parametrize("name", ["payments", "outside", "postgres", "nats"])

@@ -84,7 +84,7 @@ def forking() -> ForkServerContext:
 async def _provided(way: Way, servers: Servers) -> Place:
     """Make a database and the stream for a way."""
     database = way.name.lower()
-    databases = Databases(servers.postgres, Passwords(DATA / "secrets.json"))
+    databases = Databases(servers.postgres.server, Passwords(DATA / "secrets.json"))
     await databases.provide([database])
     await databases.migrate({database: ordering.sql})
     await provision(servers.nats_url, [ordering], Links())

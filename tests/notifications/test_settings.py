@@ -28,6 +28,19 @@ async def opened(**settings: object) -> PostOffice:
     return office
 
 
+async def test_an_empty_setting_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGEPOST_MAIL_SERVER", "")  # as docker-compose.yml passes what nobody gave
+    assert isinstance((await opened(disk=tmp_path))._carrier, Spool)
+
+
+async def test_a_server_may_be_named_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGEPOST_SECRETS", str(tmp_path))
+    (tmp_path / "stagepost_mail_server").write_text("smtp://shop:secret@mail.example.org")
+    assert isinstance((await opened())._carrier, MailServer)
+
+
 async def test_without_a_server_mails_lie_among_the_data(tmp_path: Path) -> None:
     carrier = (await opened(disk=tmp_path))._carrier
     assert isinstance(carrier, Spool)

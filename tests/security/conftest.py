@@ -21,4 +21,4 @@ def site(request: pytest.FixtureRequest) -> Site:
     if urls := os.environ.get("SITE_URLS"):
         return Site(json.loads(urls), Issuer(os.environ["SITE_TOKEN_SECRET"]))
     stack: Stack = request.getfixturevalue("stack")
-    return Site({name: stack.url(name) for name in stack.services}, issuer_of(stack._passwords))
+    return Site({name: stack.url(name) for name in stack.services}, issuer_of(stack.passwords))

@@ -81,6 +81,7 @@ async def start_broker(
         nats_config(
             [service],
             Links(),
+            host=HOST,
             port=port,
             store_dir=folder / "nats",
             passwords=dict.fromkeys(users([service], ()), PASSWORD),

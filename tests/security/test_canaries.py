@@ -43,7 +43,7 @@ class Trouble:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return tuple(self.stack._passwords._known.values())
+        return tuple(self.stack.passwords._known.values())
 
     def logs(self) -> Iterator[tuple[str, str]]:
         for file in sorted((self.stack.data / "logs").iterdir()):
@@ -67,7 +67,7 @@ async def trouble() -> AsyncIterator[Trouble]:
     env = {"STAGEPOST_LOG_LEVEL": "DEBUG"}
     timers = {"AnswersDue": 2, "GoodsDue": 2, "LetterDue": 2}
     async with Stack(data, timers=timers, env=env, say=lambda _: None) as stack:
-        site = Site({name: stack.url(name) for name in stack.services}, issuer_of(stack._passwords))
+        site = Site({name: stack.url(name) for name in stack.services}, issuer_of(stack.passwords))
         trouble = Trouble(stack, site)
         await make(trouble)
         yield trouble

@@ -105,7 +105,7 @@ async def opened(stores: Databases, role: str) -> set[str]:
 
 async def powers(stores: Databases, role: str) -> list[str]:
     """Return what a role is, and of which roles it is one, beyond those that every service is."""
-    connection = await asyncpg.connect(stores.postgres.dsn("postgres"))
+    connection = await asyncpg.connect(stores.server.dsn("postgres"))
     try:
         row = await connection.fetchrow(
             """SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls
@@ -228,5 +228,5 @@ async def test_a_right_too_many_is_found(
     check: Callable[[Databases], Awaitable[object]],
     found: object,
 ) -> None:
-    async with broken(stores.postgres.dsn(database), *grant):
+    async with broken(stores.server.dsn(database), *grant):
         assert await check(stores) == found

@@ -17,8 +17,8 @@ from stagepost.engine.discovery import find_services
 from stagepost.engine.roles import Role
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.ports import HOST, free_port
-from stagepost.engine.stack.postgres import PORT
 from stagepost.engine.stack.processes import Program, Supervisor
+from stagepost.engine.stack.server import PORT
 from stagepost.engine.tokens import Issuer, bearer
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.errors import StoreUnavailable
@@ -52,7 +52,7 @@ async def servers(
 ) -> AsyncIterator[Servers]:
     folder = tmp_path_factory.mktemp("tls")
     issued, database = certificates(folder / "certificates"), await new_database(CUSTOMERS.name)
-    async with in_front_of(databases.postgres.sockets / f".s.PGSQL.{PORT}", issued) as port:
+    async with in_front_of(Path(databases.server.host) / f".s.PGSQL.{PORT}", issued) as port:
         login = database.service.partition("@")[0]
         how = f"sslmode=verify-full&sslrootcert={issued.ca}"
         dsn = f"{login}@{HOST}:{port}/{database.name}?{how}"

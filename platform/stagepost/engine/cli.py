@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from stagepost.engine import operate
 from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
+from stagepost.engine.cli_containers import containers
 from stagepost.engine.cli_contracts import contracts
 from stagepost.engine.cli_links import check, links
 from stagepost.engine.cli_messages import listen, send
@@ -36,6 +37,7 @@ app.command(links)
 app.command(check)
 app.command(new)
 app.command(contracts)
+app.command(containers)
 for command in (
     events,
     state,

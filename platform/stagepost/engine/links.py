@@ -169,13 +169,6 @@ def routes_of(service: Service, services: Mapping[str, Service], links: Links) -
     return Routes(frozenset(posts), published, read, hears)
 
 
-def transports_of(services: Mapping[str, Service], links: Links) -> frozenset[str]:
-    """Return every transport that some link of these services has, or what nobody reads."""
-    return frozenset[str]().union(
-        *(routes_of(service, services, links).transports for service in services.values())
-    )
-
-
 def _published(service: Service, ours: Iterable[Link], default: str) -> dict[str, frozenset[str]]:
     """Return what goes to which broker; an event that nobody reads goes where most others do."""
     published: dict[str, set[str]] = defaultdict(set)

@@ -31,7 +31,8 @@ def read_stack(data: Path) -> dict[str, Any]:
     file = data / "stack.json"
     try:
         stack: dict[str, Any] = json.loads(file.read_text())
-        os.kill(stack["pid"], 0)
+        if (pid := stack.get("pid")) is not None:  # none where its parts run apart
+            os.kill(pid, 0)
     except (FileNotFoundError, ProcessLookupError):
         raise BadSettings(
             f"no stack runs in {data}: `make up`, or name the folder of another (--data, DATA)"

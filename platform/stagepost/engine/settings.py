@@ -17,7 +17,11 @@ from stagepost.engine.tokens import bearer
 from stagepost.errors import BadSettings
 
 PREFIX = "STAGEPOST_"
+SECRETS = f"{PREFIX}SECRETS"
+"""A folder with settings as files, each with the name of one, in small letters; the environment
+goes before them."""
 OTHERS = (
+    SECRETS,
     "STAGEPOST_PARENT",
     "STAGEPOST_OWNER_DATABASE",
     "STAGEPOST_TOKEN_SECRET",
@@ -26,7 +30,6 @@ OTHERS = (
 )
 """Read elsewhere: by the stack, by `stagepost migrate`, by `stagepost token`, by the world outside,
 by notifications."""
-
 
 T = TypeVar("T")
 
@@ -170,19 +173,23 @@ def _purpose_of(name: str) -> str | None:
     return Settings.model_fields[name.removeprefix(PREFIX).lower()].description
 
 
-def load_settings() -> Settings:
-    """Read the settings from the environment.
+def load_settings(folder: Path | None = None) -> Settings:
+    """Read the settings from the environment, then from the files of a folder.
+
+    Without a folder from those of STAGEPOST_SECRETS, where that is given.
 
     Raises:
         BadSettings: names every setting that is missing, wrong or unknown, and what it is for.
     """
-    _refuse_unknown()
+    folder = folder or secrets_folder()
+    _refuse_unknown(folder)
     try:
-        return Settings()
+        return Settings(_secrets_dir=folder)
     except SettingsError as error:
         name = str(error).split('"')[1]
         purpose = Settings.model_fields[name].description
-        raise BadSettings(f"cannot start: {PREFIX}{name.upper()} is no JSON ({purpose})") from None
+        fault = "cannot be read" if isinstance(error.__cause__, OSError) else "is no JSON"
+        raise BadSettings(f"cannot start: {PREFIX}{name.upper()} {fault} ({purpose})") from None
     except ValidationError as error:
         faults = "; ".join(
             f"STAGEPOST_{str(fault['loc'][0]).upper()}: {fault['msg']}"
@@ -192,10 +199,23 @@ def load_settings() -> Settings:
         raise BadSettings(f"cannot start, settings are missing or wrong: {faults}") from None
 
 
-def _refuse_unknown() -> None:
+def secrets_folder() -> Path | None:
+    """Return where settings are files, None where nobody said so.
+
+    Raises:
+        BadSettings: there is no such folder.
+    """
+    named = os.environ.get(SECRETS)
+    if named and not Path(named).is_dir():
+        raise BadSettings(f"cannot start: {SECRETS}: there is no folder {named}")
+    return Path(named) if named else None
+
+
+def _refuse_unknown(folder: Path | None) -> None:
     """Raise where a name looks like a setting and is none: a slip would be ignored in silence."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in sorted(os.environ):
+    files = [file.name.upper() for file in folder.iterdir()] if folder else []
+    for name in sorted([*os.environ, *files]):
         if name.startswith(PREFIX) and name not in known and not name.startswith(OTHERS):
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""

@@ -7,11 +7,11 @@ written by what writes the real messages.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from inspect import getdoc
 
 import orjson
 
+from stagepost import __version__
 from stagepost.engine.contracts.schema import JsonSchema, kind_of, schema_of
 from stagepost.engine.contracts.ways import Channel, Way, replies_to, ways_of
 from stagepost.engine.contracts.wires import (
@@ -53,7 +53,7 @@ def describe(service: Service, flow: Flow) -> JsonSchema:
         "asyncapi": "3.1.0",
         "info": {
             "title": service.name,
-            "version": version("stagepost"),
+            "version": __version__,
             "description": service.about,
         },
         "defaultContentType": JSON,

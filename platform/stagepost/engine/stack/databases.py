@@ -11,7 +11,7 @@ import asyncpg
 from stagepost.engine.database import Connection, read_statements
 from stagepost.engine.migrations import migrate
 from stagepost.engine.stack.folder import Passwords
-from stagepost.engine.stack.postgres import PORT, SUPERUSER, Postgres
+from stagepost.engine.stack.server import PORT, SUPERUSER, Server
 
 AUDIT = "audit"
 AUDITOR = "auditor"
@@ -21,8 +21,8 @@ _SQL = read_statements(Path(__file__).with_name("databases.sql"))
 class Databases:
     """The databases of one server. Everything here may be done again on what exists already."""
 
-    def __init__(self, postgres: Postgres, passwords: Passwords) -> None:
-        self.postgres = postgres
+    def __init__(self, server: Server, passwords: Passwords) -> None:
+        self.server = server
         self._passwords = passwords
 
     def dsn(self, database: str) -> str:
@@ -38,11 +38,11 @@ class Databases:
         return self._dsn(database, AUDITOR)
 
     def _dsn(self, database: str, role: str) -> str:
-        return self.postgres.dsn(database, role, self._passwords.of(role))
+        return self.server.dsn(database, role, self._passwords.of(role))
 
     async def provide(self, databases: Sequence[str]) -> None:
         """Make the roles, the databases and who may connect to them, where they are missing."""
-        connection = await asyncpg.connect(self.postgres.dsn("postgres"))
+        connection = await asyncpg.connect(self.server.dsn("postgres"))
         try:
             await connection.execute(_SQL["groups"])
             await self._role(connection, AUDITOR, "stagepost_auditor")
@@ -76,14 +76,14 @@ class Databases:
 
     async def attach(self, databases: Sequence[str]) -> None:
         """Show databases to the auditor, each as a schema of the audit database."""
-        connection = await asyncpg.connect(self.postgres.dsn(AUDIT))
+        connection = await asyncpg.connect(self.server.dsn(AUDIT))
         try:
             for database in databases:
                 await _run(
                     connection,
                     "foreign",
                     database=database,
-                    host=self.postgres.sockets,
+                    host=self.server.host,
                     port=PORT,
                     password=self._passwords.of(AUDITOR),
                 )

@@ -1,4 +1,4 @@
--- Roles and databases of the local stack. Every name and password in braces was made by the
+-- Roles and databases of a stack. Every name and password in braces was made by the
 -- stack itself (a package name, hexadecimal digits), because none of these takes parameters.
 
 -- name: groups
@@ -23,8 +23,8 @@ ALTER ROLE "{role}" LOGIN PASSWORD '{password}';
 GRANT {group} TO "{role}";
 
 -- name: database
--- A database, owned by the role that migrates it.
-CREATE DATABASE "{database}" OWNER "{owner}";
+-- A database, owned by the role that migrates it: text sorts and compares alike on every server.
+CREATE DATABASE "{database}" OWNER "{owner}" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C';
 
 -- name: close
 -- Nobody connects to a database but its owner, its service and the auditor.

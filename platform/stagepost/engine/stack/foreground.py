@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +40,7 @@ async def _run(data: Path, flow: Flow, instances: int) -> None:
             to_stderr(
                 f"Nobody comes in from outside ({', '.join(flow.external)}): no link uses NATS"
             )
-        await _seed(stack)
+        await seed(stack.urls, stack.headers)
         console.print(
             _overview(stack),
             "Ready; a service describes its calls under /docs. Ctrl-C ends all.\n"
@@ -51,9 +51,13 @@ async def _run(data: Path, flow: Flow, instances: int) -> None:
         await stack.running()
 
 
-async def _seed(stack: Stack) -> None:
+async def seed(urls: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    """Give services that are there what a fresh stack begins with, where there is such a thing.
+
+    `headers` say who does it.
+    """
     if find_spec(f"{PACKAGE}.seed"):
-        await import_module(f"{PACKAGE}.seed").seed(stack.urls, stack.headers)
+        await import_module(f"{PACKAGE}.seed").seed(urls, headers)
 
 
 def _overview(stack: Stack) -> Table:

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sysconfig
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +35,9 @@ class Nats:
     services: Sequence[Service]
     links: Links
 
-    def url(self, user: str | None) -> str:
-        """Return how a service connects to the broker, or somebody without a name."""
-        login = f"{user}:{self.password(user)}@" if user else ""
-        return f"nats://{login}{HOST}:{self.port}"
-
-    def password(self, user: str) -> str:
-        return self.passwords.of(f"nats {user}")
+    def url(self, user: str) -> str:
+        """Return how a service connects to the broker, or whoever else is let in."""
+        return f"nats://{user}:{logins(self.passwords, [user])[user]}@{HOST}:{self.port}"
 
     async def start(self, supervisor: Supervisor) -> None:
         """Start the server with the streams that the links need.
@@ -54,11 +50,10 @@ class Nats:
         text = nats_config(
             self.services,
             self.links,
+            host=HOST,
             port=self.port,
             store_dir=self.data / "nats",
-            passwords={
-                name: self.password(name) for name in users(self.services, self.links.external)
-            },
+            passwords=logins(self.passwords, users(self.services, self.links.external)),
         )
         write_secret(config, text)
         await start_nats(supervisor, config, self.port, self.log)
@@ -77,6 +72,11 @@ class Nats:
 
     async def _provision(self) -> None:
         await provision(self.url(ADMIN), self.services, self.links)
+
+
+def logins(passwords: Passwords, users: Iterable[str]) -> dict[str, str]:
+    """Return the passwords of these users of the broker."""
+    return {user: passwords.of(f"nats {user}") for user in users}
 
 
 async def start_nats(supervisor: Supervisor, config: Path, port: int, log: Path) -> None:

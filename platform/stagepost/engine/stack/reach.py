@@ -23,6 +23,7 @@ from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.folder import Passwords, held
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Supervisor
+from stagepost.engine.stack.server import SUPERUSER, Server
 from stagepost.engine.stack.stack import PATIENCE, short_temporary_folder, to_stderr
 from stagepost.errors import BadSettings
 
@@ -44,8 +45,8 @@ class Reach:
 
 def default_data() -> Path:
     """Return where a stack runs, else where one has left data: .stagepost, else .stagepost/demo."""
-    places = [place for place in (DATA, DEMO) if has_data(place)]
-    return next((place for place in places if runs(place)), next(iter(places), DATA))
+    places = [place for place in (DATA, DEMO) if runs(place) or has_data(place)]
+    return next(filter(runs, places), next(iter(places), DATA))
 
 
 def has_data(data: Path) -> bool:
@@ -71,29 +72,23 @@ async def reach(data: Path | None = None) -> AsyncIterator[Reach]:
         StackError: PostgreSQL cannot be started.
     """
     folder = (data or default_data()).resolve()
+    if runs(folder):
+        databases = _of_running(folder)
+        yield Reach(folder, True, await _services(databases), databases)
+        return
     if not has_data(folder):
         raise BadSettings(
             f"no stack has left data in {data or default_data()}: `make demo` or `make up` first,"
             " or name the folder of another (--data, DATA)"
         )
-    if runs(folder):
-        databases = _of_running(folder)
-        yield Reach(folder, True, await _services(databases), databases)
-        return
     async with started(folder) as databases:
         yield Reach(folder, False, await _services(databases), databases)
 
 
 def _of_running(data: Path) -> Databases:
-    sockets = Path(read_stack(data)["postgres"]["sockets"])
-    return _databases(data, sockets, None)
-
-
-def _databases(data: Path, sockets: Path, account: tuple[int, int] | None) -> Databases:
     passwords = Passwords(data / "secrets.json")
-    log = data / "logs" / "postgres.log"
-    secret = passwords.of("postgres")
-    return Databases(Postgres(data / "postgres", sockets, log, secret, account), passwords)
+    host = read_stack(data)["postgres"]["host"]
+    return Databases(Server(host, passwords.of(SUPERUSER)), passwords)
 
 
 async def _services(databases: Databases) -> dict[str, Service]:
@@ -131,8 +126,10 @@ async def started(data: Path) -> AsyncIterator[Databases]:
         account = account_for(data, to_stderr)
         if account:
             os.chown(folder, *account)
-        databases = _databases(data, folder, account)
+        passwords = Passwords(data / "secrets.json")
+        log, password = data / "logs" / "postgres.log", passwords.of(SUPERUSER)
+        postgres = Postgres(data / "postgres", folder, log, password, account)
         exits.push_async_callback(supervisor.stop, ["postgres"], PATIENCE)
         to_stderr(f"No stack runs in {data}: its PostgreSQL runs for as long as this takes")
-        await databases.postgres.start(supervisor)
-        yield databases
+        await postgres.start(supervisor)
+        yield Databases(postgres.server, passwords)

@@ -30,7 +30,10 @@ async def rolling_restart(data: Path, services: Sequence[str] = ()) -> AsyncIter
         BadSettings: nothing runs there, or there is no such service.
         StackError: an instance did not come back; those after it were left alone.
     """
-    running = read_stack(data)["services"]
+    state = read_stack(data)
+    if "pid" not in state:
+        raise BadSettings("this stack runs in containers: docker compose restart, or the like")
+    running = state["services"]
     for name in services or running:
         if name not in running:
             raise BadSettings(f"there is no service {name!r}; there are: {', '.join(running)}")

@@ -18,22 +18,22 @@ from typing import Self
 
 import aiohttp
 
-from stagepost.engine.discovery import find_services, find_worlds
+from stagepost.engine.discovery import find_worlds
 from stagepost.engine.flow import Flow
 from stagepost.engine.follow import end
-from stagepost.engine.links import transports_of
 from stagepost.engine.service import Service
 from stagepost.engine.stack.databases import Databases
-from stagepost.engine.stack.flow_change import settle_flow
 from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
 from stagepost.engine.stack.kafka import start_kafka
-from stagepost.engine.stack.keys import operator_headers, token_settings
+from stagepost.engine.stack.keys import operator_headers
 from stagepost.engine.stack.nats import Nats
+from stagepost.engine.stack.place import names_of, settings_of, transports_of
 from stagepost.engine.stack.ports import HOST, free_port, listen, port_of
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Program, Supervisor
 from stagepost.engine.stack.rolling import serves
 from stagepost.engine.stack.state import state_of
+from stagepost.engine.stack.stores import provide_stores
 from stagepost.engine.transport_names import KAFKA, NATS
 from stagepost.errors import StagepostError
 
@@ -77,8 +77,7 @@ class Stack:
         self._say = say
         self.flow = flow
         self._services = flow.services
-        self._stores = find_services() | self._services
-        self._used = transports_of(flow.services, flow.links)
+        self._used = transports_of(flow)
         given = self._env.get(KAFKA_VARIABLE) or os.environ.get(KAFKA_VARIABLE)
         self._mocks_kafka = not given
         self._kafka = Path(given or self.data / "kafka.json") if KAFKA in self._used else None
@@ -103,7 +102,7 @@ class Stack:
     @property
     def names(self) -> tuple[str, ...]:
         """What listens: the services in the order of their ports, then the world around them."""
-        return (*self._services, *self._worlds)
+        return names_of(self.flow)
 
     @property
     def processes(self) -> tuple[str, ...]:
@@ -159,10 +158,10 @@ class Stack:
     @cached_property
     def headers(self) -> dict[str, str]:
         """What an operator of this stack says with each request."""
-        return operator_headers(self._passwords)
+        return operator_headers(self.passwords)
 
-    def nats_url(self, user: str | None) -> str:
-        """Return how a service connects to the broker, or somebody without a name."""
+    def nats_url(self, user: str) -> str:
+        """Return how a service connects to the broker, or whoever else is let in."""
         return self._nats.url(user)
 
     def pid(self, name: str) -> int:
@@ -182,7 +181,7 @@ class Stack:
         if self._fresh:
             empty(self.data)
         (self.data / "logs").mkdir(exist_ok=True)
-        self._passwords = Passwords(self.data / "secrets.json")
+        self.passwords = Passwords(self.data / "secrets.json")
         folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=short_temporary_folder()))
         group = Group(folder, lock)
         exits.push_async_callback(group.close)
@@ -210,15 +209,15 @@ class Stack:
             self.data / "postgres",
             folder,
             self._log("postgres"),
-            self._passwords.of("postgres"),
+            self.passwords.of("postgres"),
             account,
         )
-        self.databases = Databases(self._postgres, self._passwords)
+        self.databases = Databases(self._postgres.server, self.passwords)
         self._nats = Nats(
             self.data,
             self._log("nats"),
             free_port(),
-            self._passwords,
+            self.passwords,
             list(self._services.values()),
             self.flow.links,
         )
@@ -237,14 +236,7 @@ class Stack:
 
     async def _start_postgres(self) -> None:
         await self._postgres.start(self._supervisor)
-        # Of every service, also where it has nothing to do in this style: what it did stays.
-        stores = (*self._stores, *self._worlds)
-        await self.databases.provide(stores)
-        folders = {name: service.sql for name, service in self._stores.items()}
-        folders |= {name: _sql_beside(serve) for name, (_, serve) in self._worlds.items()}
-        await self.databases.migrate(folders)
-        await self.databases.attach(stores)
-        await settle_flow(list(self._stores), self.databases.owner_dsn, self.flow)
+        await provide_stores(self.databases, self.flow)
 
     async def _start_services(self, exits: AsyncExitStack) -> None:
         exits.push_async_callback(self._supervisor.stop, self.processes, PATIENCE)
@@ -288,22 +280,9 @@ class Stack:
         return (sys.executable, "-m", "stagepost", "run", name)
 
     def _settings(self, name: str, descriptor: int) -> dict[str, str]:
-        service = self._services.get(name)
-        nats = NATS in self._used
-        called = service.calls if service else ()
-        calls = {part: f"{self.url(world)}/{part}" for world in self._worlds for part in called}
-        return {
-            "STAGEPOST_DATABASE": self.databases.dsn(name),
+        return settings_of(name, self) | {
             "STAGEPOST_SOCKET_FD": str(descriptor),
-            "STAGEPOST_CALLS": json.dumps(calls),
             "STAGEPOST_DISK": str(self.data),
-            "STAGEPOST_STYLE": self.flow.style,
-            "STAGEPOST_LINKS": json.dumps(dict(self.flow.transports)),
-            "STAGEPOST_ONLY": json.dumps(sorted(self.flow.only)),
-            "STAGEPOST_EXTERNAL": json.dumps(dict(self.flow.external)),
-            **(token_settings(self._passwords, name) if service else {}),
-            "STAGEPOST_SERVICES": json.dumps({name: self.url(name) for name in self._services}),
-            **({"STAGEPOST_NATS_URL": self.nats_url(name if service else None)} if nats else {}),
             **({KAFKA_VARIABLE: str(self._kafka)} if self._kafka else {}),
             **({"STAGEPOST_TIMERS": json.dumps(self._timers)} if self._timers else {}),
         }
@@ -342,7 +321,3 @@ def short_temporary_folder() -> str | None:
     """Return where sockets can be, None for the usual place."""
     # A path to a Unix socket has room for about 100 characters.
     return "/tmp" if Path("/tmp").is_dir() else None  # noqa: S108
-
-
-def _sql_beside(serve: Callable[..., object]) -> Path:
-    return Path(str(sys.modules[serve.__module__].__file__)).parent / "sql"

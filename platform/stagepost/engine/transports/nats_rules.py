@@ -48,14 +48,17 @@ def nats_config(
     services: Sequence[Service],
     links: Links,
     *,
+    host: str,
     port: int,
     store_dir: Path,
     passwords: Mapping[str, str],
     tls: Tls | None = None,
+    monitor: str | None = None,
 ) -> str:
-    """Return a server's configuration: loopback only, JetStream on file, one user per service.
+    """Return a server's configuration: where it listens, JetStream on file, a user per service.
 
-    And one for each sender from outside. `passwords` has one for each of the `users`.
+    And one for each sender from outside. `passwords` has one for each of the `users`. At `monitor`
+    the server says how it is, to whoever asks.
     """
     named = {service.name: service for service in services}
     rights: dict[str, dict[str, Any]] = {ADMIN: {}}
@@ -69,8 +72,9 @@ def nats_config(
     return "\n".join(
         (
             'server_name: "stagepost"',
-            'host: "127.0.0.1"',
+            f"host: {json.dumps(host)}",
             f"port: {port}",
+            *([f"http: {json.dumps(monitor)}"] if monitor else []),
             f"jetstream {{ store_dir: {json.dumps(str(store_dir))} }}",
             *([_tls(tls)] if tls else []),
             f"authorization {{ users: {json.dumps(users, indent=1)} }}",

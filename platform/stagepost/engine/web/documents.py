@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.metadata import version
 from inspect import cleandoc
 from typing import Any, Literal, TypeAlias
 
@@ -19,6 +18,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.routes import HTTPRoute
 from pydantic import TypeAdapter
 
+from stagepost import __version__
 from stagepost.engine.service import Service
 from stagepost.engine.web.access import allowed_by
 from stagepost.engine.web.inputs import JSON, Inputs, Parameter, inputs_of
@@ -109,7 +109,7 @@ def describe(service: Service, app: Litestar) -> Schema:
         "info": {
             "title": service.name,
             "description": service.about,
-            "version": version("stagepost"),
+            "version": __version__,
         },
         "paths": paths,
         "components": {
