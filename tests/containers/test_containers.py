@@ -83,7 +83,8 @@ def test_no_service_is_told_a_password_of_anothers(tmp_path: Path) -> None:
 
 def test_preparing_again_keeps_passwords(tmp_path: Path) -> None:
     prepare(tmp_path, FLOW)
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    every = [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = [path for path in every if path.name != "stagepost_token"]  # those are made anew
     before = [path.read_text() for path in files]
 
     prepare(tmp_path, FLOW)
