@@ -152,6 +152,13 @@ def test_all_that_can_be_set_stands_in_the_example_as_it_is_without_it() -> None
     assert {name: value.strip("'") for name, value in given.items()} == asked
 
 
+def test_who_prepares_sees_all_that_can_be_set_and_so_can_refuse_it() -> None:
+    seen = json.dumps(PARTS["prepare"]["environment"])
+    assert {name for name, _ in SETTING.findall(seen)} == {
+        name for name, _ in SETTING.findall(TEXT)
+    }
+
+
 def test_the_timers_are_those_of_the_demonstration() -> None:
     timers = PARTS["ordering"]["environment"]["STAGEPOST_TIMERS"]
     assert json.loads(SETTING.sub(lambda setting: setting[2], timers)) == WINDOWS
