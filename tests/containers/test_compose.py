@@ -42,6 +42,10 @@ def test_every_service_and_the_world_outside_run_and_nothing_else_of_theirs() ->
     assert run == {name: name for name in PORTS}
 
 
+def test_the_demonstration_waits_for_all_of_them() -> None:
+    assert PARTS["demo"]["depends_on"].keys() == PORTS.keys()
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_no_image_is_the_latest(name: str) -> None:
     image, _, tag = PARTS[name]["image"].partition(":")
