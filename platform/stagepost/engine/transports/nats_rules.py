@@ -38,6 +38,9 @@ EVERYTHING = ("*.event.>", "*.command.>", SUBJECTS)
 DEDUPLICATION_SECONDS = 10
 """How long the broker remembers ids: the chain of ids does the work, this only costs memory."""
 
+SYNC_INTERVAL = "1s"
+"""What a machine that dies may lose. A relay sends its own again; decision 23 has what it costs."""
+
 
 def nats_config(
     services: Sequence[Service],
@@ -62,13 +65,14 @@ def nats_config(
         for name, commands in senders.items()
     }
     users = [{"user": n, "password": passwords[n], **more} for n, more in rights.items()]
+    jetstream = {"store_dir": str(store_dir), "sync_interval": SYNC_INTERVAL}
     return "\n".join(
         (
             'server_name: "stagepost"',
             f"host: {json.dumps(host)}",
             f"port: {port}",
             *([f"http: {json.dumps(monitor)}"] if monitor else []),
-            f"jetstream {{ store_dir: {json.dumps(str(store_dir))} }}",
+            f"jetstream {json.dumps(jetstream)}",
             f"authorization {{ users: {json.dumps(users, indent=1)} }}",
             "",
         )
