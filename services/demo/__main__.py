@@ -146,7 +146,8 @@ async def push(
     await register_customers(shop, book)
     await fill_the_shelves(shop, book)
     room = asyncio.Semaphore(MAX_OPEN)
-    watch = Watch(audit, say, room, (await audit.row("ended"))["ended"])
+    before = {**await audit.row("ended"), **await audit.row("progress")}
+    watch = Watch(audit, say, room, before)
     started_at = time.time()
     async with tasks() as both:
         if options.pace == "serial":

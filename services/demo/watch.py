@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from services.demo.promises import Audit
 
@@ -17,6 +18,10 @@ TELL = 1.0
 STALLED = 60.0
 """Seconds without any message handled, after which nobody waits for an order any longer."""
 
+NOTHING: Mapping[str, int] = MappingProxyType(
+    {"ended": 0, "confirmed": 0, "rejected": 0, "messages": 0}
+)
+
 SETTLED = 15.0
 """Seconds in which the last messages must have arrived once all orders have ended."""
 
@@ -24,7 +29,7 @@ SETTLED = 15.0
 class Watch:
     """Looks at the stored orders; `room` gets back a place for each that ends.
 
-    `before` is how many had ended before any of these was placed.
+    `before` is how it stood before any of these orders was placed: the run tells of itself alone.
     """
 
     def __init__(
@@ -32,7 +37,7 @@ class Watch:
         audit: Audit,
         say: Callable[[str], None],
         room: asyncio.Semaphore,
-        before: int = 0,
+        before: Mapping[str, int] = NOTHING,
     ) -> None:
         self._audit = audit
         self._say = say
@@ -43,7 +48,7 @@ class Watch:
     async def until_ended(self, orders: int) -> bool:
         """Wait until so many orders have ended; False where nothing moves any longer."""
         started = told = moved = time.monotonic()
-        messages = 0
+        messages = self._before["messages"]
         while await self._look() < orders:
             now = time.monotonic()
             if now - told >= TELL:
@@ -65,7 +70,7 @@ class Watch:
             await asyncio.sleep(LOOK)
 
     async def _look(self) -> int:
-        ended: int = (await self._audit.row("ended"))["ended"] - self._before
+        ended: int = (await self._audit.row("ended"))["ended"] - self._before["ended"]
         for _ in range(ended - self._ended):
             self._room.release()
         self._ended = ended
@@ -75,8 +80,9 @@ class Watch:
         stand = await self._audit.row("progress")
         messages: int = stand["messages"]
         rate = (messages - before) / max(seconds, LOOK)
+        confirmed, rejected = (stand[end] - self._before[end] for end in ("confirmed", "rejected"))
         self._say(
-            f"{elapsed:6.1f} s  {stand['placed']:>6,} waiting {stand['confirmed']:>6,} confirmed"
-            f" {stand['rejected']:>6,} rejected {rate:>8,.0f} messages/s"
+            f"{elapsed:6.1f} s  {stand['placed']:>6,} waiting {confirmed:>6,} confirmed"
+            f" {rejected:>6,} rejected {rate:>8,.0f} messages/s"
         )
         return messages

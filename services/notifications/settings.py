@@ -52,7 +52,7 @@ def open_post_office(settings: Settings) -> PostOffice:
     Raises:
         BadSettings: nobody said where to, or where customers is.
     """
-    mail = _read()
+    mail = load()
     if (customers := settings.services.get("customers")) is None:
         raise BadSettings("cannot start: STAGEPOST_SERVICES does not say where customers is")
     return PostOffice(
@@ -75,7 +75,12 @@ def _carrier(mail: MailSettings, settings: Settings) -> Carrier:
     return Spool(spool)
 
 
-def _read() -> MailSettings:
+def load() -> MailSettings:
+    """Read what notifications alone is told.
+
+    Raises:
+        BadSettings: names what is wrong.
+    """
     try:
         return MailSettings(_secrets_dir=secrets_folder())
     except ValidationError as error:

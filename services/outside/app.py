@@ -9,31 +9,19 @@ from functools import partial
 from pathlib import Path
 
 from aiohttp import web
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.outside.api import Api
 from services.outside.carrier import ParcelEntry
 from services.outside.counter import Counter
 from services.outside.ledger import Ledger
 from services.outside.provider import ChargeEntry
+from services.outside.settings import load
 from stagepost.engine.database import Pool, Queries, open_pool
 from stagepost.engine.runtime import stop_on_signals
 from stagepost.engine.settings import Settings
-from stagepost.errors import BadSettings
 
 PORT = 8010
 SQL = Path(__file__).parent / "sql"
-
-
-class OutsideSettings(BaseSettings):
-    """What only the outside world is told; every name has the prefix STAGEPOST_OUTSIDE_."""
-
-    model_config = SettingsConfigDict(env_prefix="STAGEPOST_OUTSIDE_")
-
-    slow_seconds: float = Field(
-        default=3, ge=0, le=300, description="How long tok_slow and SLOW addresses take."
-    )
 
 
 async def serve(settings: Settings) -> None:
@@ -42,7 +30,7 @@ async def serve(settings: Settings) -> None:
     Raises:
         BadSettings, StoreUnavailable: it cannot start; the message says why.
     """
-    slow_seconds = _slow_seconds()
+    slow_seconds = load().slow_seconds
     stop = asyncio.Event()
     stop_on_signals(stop)
     pool = await open_pool(settings.database.get_secret_value())
@@ -70,11 +58,3 @@ def _site(runner: web.AppRunner, settings: Settings) -> web.BaseSite:
         return web.SockSite(runner, socket.socket(fileno=settings.socket_fd))
     port = PORT if settings.port is None else settings.port
     return web.TCPSite(runner, settings.host, port)
-
-
-def _slow_seconds() -> float:
-    try:
-        return OutsideSettings().slow_seconds
-    except ValidationError as error:
-        fault = error.errors(include_input=False)[0]["msg"]
-        raise BadSettings(f"cannot start: STAGEPOST_OUTSIDE_SLOW_SECONDS: {fault}") from None

@@ -42,6 +42,10 @@ def test_every_service_and_the_world_outside_run_and_nothing_else_of_theirs() ->
     assert run == {name: name for name in PORTS}
 
 
+def test_the_demonstration_waits_for_all_of_them() -> None:
+    assert PARTS["demo"]["depends_on"].keys() == PORTS.keys()
+
+
 @pytest.mark.parametrize("name", PARTS)
 def test_no_image_is_the_latest(name: str) -> None:
     image, _, tag = PARTS[name]["image"].partition(":")
@@ -150,6 +154,13 @@ def test_all_that_can_be_set_stands_in_the_example_as_it_is_without_it() -> None
     lines = (ROOT / ".env.example").read_text().splitlines()
     given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     assert {name: value.strip("'") for name, value in given.items()} == asked
+
+
+def test_who_prepares_sees_all_that_can_be_set_and_so_can_refuse_it() -> None:
+    seen = json.dumps(PARTS["prepare"]["environment"])
+    assert {name for name, _ in SETTING.findall(seen)} == {
+        name for name, _ in SETTING.findall(TEXT)
+    }
 
 
 def test_the_timers_are_those_of_the_demonstration() -> None:

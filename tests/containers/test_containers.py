@@ -93,7 +93,16 @@ def test_preparing_again_keeps_passwords(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("STAGEPOST_LOG_LEVEL", "LOUD"), ("STAGEPOST_TIMERS", "{soon}")]
+    ("name", "value"),
+    [
+        ("STAGEPOST_LOG_LEVEL", "LOUD"),
+        ("STAGEPOST_TIMERS", "{soon}"),
+        ("STAGEPOST_TIMERS", '{"AnswersDue": -1}'),
+        ("STAGEPOST_TIMERS", '{"AnswerDue": 2}'),
+        ("STAGEPOST_OUTSIDE_SLOW_SECONDS", "slow"),
+        ("STAGEPOST_MAIL_SERVER", "ftp://mail"),
+        ("STAGEPOST_MAIL_SENDER", "nobody"),
+    ],
 )
 def test_a_wrong_setting_is_named_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
@@ -101,6 +110,7 @@ def test_a_wrong_setting_is_named_before_anything_starts(
     monkeypatch.setenv(name, value)
     with pytest.raises(BadSettings, match=name):
         prepare(tmp_path, FLOW)
+    assert not (tmp_path / "stack.json").exists()
 
 
 async def test_who_runs_in_containers_is_restarted_by_who_started_it(tmp_path: Path) -> None:

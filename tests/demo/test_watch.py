@@ -32,7 +32,10 @@ STAND = {"placed": 1, "confirmed": 2, "rejected": 0, "messages": 40}
 
 
 def make(
-    said: list[str], room: asyncio.Semaphore, before: int = 0, **rows: list[Mapping[str, int]]
+    said: list[str],
+    room: asyncio.Semaphore,
+    before: Mapping[str, int] = watch.NOTHING,
+    **rows: list[Mapping[str, int]],
 ) -> watch.Watch:
     stored = Stored(progress=[STAND], **rows)
     return watch.Watch(cast("Audit", stored), said.append, room, before)
@@ -47,8 +50,12 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_had_ended_before_is_not_counted() -> None:
     room = asyncio.Semaphore(0)
     looks = [{"ended": 5}, {"ended": 7}]
-    assert await make([], room, 5, ended=looks).until_ended(2)
+    said: list[str] = []
+    before = {"ended": 5, "confirmed": 1, "rejected": 0, "messages": 40}
+    assert await make(said, room, before, ended=looks).until_ended(2)
     assert not room.locked()
+    assert "1 confirmed" in said[-1]
+    assert " 0 messages/s" in said[0]
 
 
 async def test_it_waits_until_all_have_ended_and_gives_their_room_back() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from difflib import ndiff
 from pathlib import Path
+from string import Template
 
 import pytest
+import yaml
 
+from stagepost.engine.scaffold.compose import COMPOSE, with_container
 from stagepost.engine.scaffold.lists import with_service, with_words_of
-from stagepost.engine.scaffold.service import check_name, port_beside
+from stagepost.engine.scaffold.service import TEMPLATES, check_name, port_beside
 from stagepost.engine.scaffold.written import File, write
 from stagepost.errors import BadSettings
 
@@ -102,6 +106,29 @@ def test_a_list_is_filled_as_wide_as_lines_are() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
+def test_a_container_stands_after_the_others_and_the_demonstration_waits_for_it() -> None:
+    text = (ROOT / COMPOSE).read_text()
+    container = Template((TEMPLATES / "compose.yml.template").read_text()).substitute(
+        name="zebras", port=8009
+    )
+
+    changed = with_container("zebras", container, text)
+
+    was, now = yaml.safe_load(text)["services"], yaml.safe_load(changed)["services"]
+    assert list(now) == [
+        each for name in was for each in (("zebras", name) if name == "outside" else (name,))
+    ]
+    healthy = {"condition": "service_healthy"}
+    assert now["demo"]["depends_on"] == {**was["demo"]["depends_on"], "zebras": healthy}
+    old, new = text.splitlines(keepends=True), changed.splitlines(keepends=True)
+    assert [line for line in ndiff(old, new) if line.startswith("-")] == []
+
+
+def test_a_file_of_containers_that_is_another_is_left_as_it_is() -> None:
+    with pytest.raises(BadSettings, match=r"docker-compose\.yml has no 'outside:"):
+        with_container("returns", "  returns: {}\n", "services: {}\n")
+
+
 def test_without_the_list_nothing_is_changed() -> None:
     with pytest.raises(BadSettings, match=r"pyproject\.toml has no 'banned-from = \['"):
         with_words_of("returns", "[project]\n")
@@ -123,6 +150,7 @@ def test_a_service_is_named_with_small_letters_and_digits(name: str) -> None:
         ("a" * 21, "such as aaaaaaaaaaaaaaaaaaaa,"),
         ("import", "means something else"),
         ("postgres", "means something else"),
+        ("front", "means something else"),
         ("payments", "there is a services/payments already"),
         ("outside", "there is a services/outside already"),
         ("seed", r"there is a services/seed\.py already"),

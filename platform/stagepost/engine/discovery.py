@@ -16,7 +16,7 @@ from stagepost.engine.service import Service
 from stagepost.engine.settings import Settings
 from stagepost.engine.styles import ORCHESTRATED, STYLES
 from stagepost.errors import BadSettings
-from stagepost.messages import Command, Event, Message
+from stagepost.messages import Command, Event, Message, Timer
 
 PACKAGE = "services"
 CONTRACTS = "contracts"
@@ -43,6 +43,20 @@ def find_services(style: str = ORCHESTRATED) -> dict[str, Service]:
 def find_worlds() -> dict[str, tuple[int, Serve]]:
     """Return what is around the services, by name: its PORT, and the `serve` that it brings."""
     return {name: (app.PORT, app.serve) for name, app in _apps().items() if hasattr(app, "serve")}
+
+
+def find_own_settings() -> dict[str, Callable[[], object]]:
+    """Return how what only one of them is told is read, by its name: `load` of its `settings`."""
+    modules = ((name, f"{PACKAGE}.{name}.settings") for name in _apps())
+    there = ((name, imported(m)) for name, m in modules if importlib.util.find_spec(m) is not None)
+    return {name: settings.load for name, settings in there}
+
+
+def find_timers() -> frozenset[str]:
+    """Return the names of all timers, of every style."""
+    services = (each for style in STYLES for each in find_services(style).values())
+    heard = (m for each in services for process in each.processes for m in process.listens_to)
+    return frozenset(message.__name__ for message in heard if issubclass(message, Timer))
 
 
 def find(name: str) -> Service | Serve:

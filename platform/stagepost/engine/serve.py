@@ -13,6 +13,7 @@ from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socket
 from stagepost.engine.calls import Calls
 from stagepost.engine.calls_http import HttpCalls
 from stagepost.engine.database import Pool, Queries, open_pool, read_statements
+from stagepost.engine.delays import check_delays
 from stagepost.engine.discovery import find
 from stagepost.engine.flow import Flow
 from stagepost.engine.flow_kept import check_flow
@@ -48,6 +49,7 @@ async def run(name: str, settings: Settings) -> None:
         BadSettings, StoreUnavailable, SchemaTooNew, SchemaTooOld: it cannot start, and why.
     """
     configure_logging(settings.log_level, service=name, instance=settings.instance)
+    check_delays(settings)
     found = find(name)
     if isinstance(found, Service):
         flow = Flow(settings.style, settings.links, settings.only, settings.external)

@@ -8,7 +8,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import DirectoryPath, Field, FilePath, SecretStr, ValidationError
+from pydantic import (
+    DirectoryPath,
+    Field,
+    FilePath,
+    NonNegativeFloat,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
@@ -120,7 +127,7 @@ class Settings(BaseSettings):
     call_timeout: float = Field(
         default=10, gt=0, le=300, description="Seconds to wait for one answer of the outside world."
     )
-    timers: dict[str, float] = Field(
+    timers: dict[str, NonNegativeFloat] = Field(
         default_factory=dict, description='Delays of timers in seconds, by name: {"AnswersDue": 2}.'
     )
     lease_seconds: float = Field(

@@ -55,7 +55,7 @@ def new_service(name: str) -> list[str]:
     port = service.port_beside({*services, *worlds}, services)
     return [
         *_write(folder, service.files_for(name, port, folder)),
-        f"{name} does nothing yet; `stagepost up` starts it with the others, at port {port}. Next:",
+        f"{name} does nothing yet; it starts with the others, at port {port}. Next:",
         f"  services/{name}/app.py: say in `about` what it is for",
         f"  stagepost new message {name} ...: what it can be asked, and what it tells",
         f"  services/{name}/handlers.py: what it does about each message, its own and others'",

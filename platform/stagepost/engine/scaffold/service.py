@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from string import Template
 
+from stagepost.engine.scaffold.compose import COMPOSE, with_container
 from stagepost.engine.scaffold.lists import with_service
 from stagepost.engine.scaffold.written import PYPROJECT, File
 from stagepost.errors import BadSettings
@@ -23,8 +24,13 @@ FILES = {
 }
 """Where each template goes."""
 
-OF_THE_STACK = frozenset({"admin", "audit", "auditor", "external", "nats", "operator", "postgres"})
-"""What databases, users and processes are called that are no service's."""
+OF_THE_STACK = frozenset(
+    {
+        *("admin", "audit", "auditor", "external", "nats", "operator", "postgres"),
+        *("cli", "front", "prepare", "provide"),
+    }
+)
+"""What databases, users, processes and containers are called that are no service's."""
 
 
 def check_name(name: str, checkout: Path) -> None:
@@ -57,7 +63,13 @@ def files_for(name: str, port: int, checkout: Path) -> list[File]:
         for template, path in FILES.items()
     ]
     rules = with_service(name, (checkout / PYPROJECT).read_text())
-    return [*made, File(PYPROJECT, rules, is_new=False)]
+    container = _filled("compose.yml", words)
+    containers = with_container(name, container, (checkout / COMPOSE).read_text())
+    return [
+        *made,
+        File(PYPROJECT, rules, is_new=False),
+        File(COMPOSE, containers, is_new=False),
+    ]
 
 
 def _filled(template: str, words: dict[str, str]) -> str:

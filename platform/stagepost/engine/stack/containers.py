@@ -10,7 +10,8 @@ import json
 import os
 from pathlib import Path
 
-from stagepost.engine.discovery import find_services, find_worlds
+from stagepost.engine.delays import check_delays
+from stagepost.engine.discovery import find_own_settings, find_services, find_worlds
 from stagepost.engine.flow import Flow
 from stagepost.engine.settings import load_settings
 from stagepost.engine.stack.databases import Databases
@@ -78,7 +79,9 @@ def prepare(data: Path, flow: Flow) -> None:
     for name in names_of(flow):
         told = {setting.lower(): value for setting, value in settings_of(name, place).items()}
         _tell(folder / name, told, _ports()[name])
-        load_settings(folder / name)
+        check_delays(load_settings(folder / name))
+    for load in find_own_settings().values():
+        load()
     write_secret(data / "stack.json", json.dumps(whereabouts(place), indent=2))
     for file in (data / "stack.json", data / "secrets.json"):
         _give(file, data.stat().st_uid)

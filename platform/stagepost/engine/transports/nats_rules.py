@@ -36,6 +36,9 @@ EVERYTHING = ("*.event.>", "*.command.>", SUBJECTS)
 DEDUPLICATION_SECONDS = 10
 """How long the broker remembers ids: the chain of ids does the work, this only costs memory."""
 
+SYNC_INTERVAL = "1s"
+"""What a machine that dies may lose. A relay sends its own again; decision 23 has what it costs."""
+
 
 class Tls(NamedTuple):
     """How a server proves who it is: files with its certificate and the key to it."""
@@ -69,13 +72,14 @@ def nats_config(
         for name, commands in links.external.items()
     }
     users = [{"user": n, "password": passwords[n], **more} for n, more in rights.items()]
+    jetstream = {"store_dir": str(store_dir), "sync_interval": SYNC_INTERVAL}
     return "\n".join(
         (
             'server_name: "stagepost"',
             f"host: {json.dumps(host)}",
             f"port: {port}",
             *([f"http: {json.dumps(monitor)}"] if monitor else []),
-            f"jetstream {{ store_dir: {json.dumps(str(store_dir))} }}",
+            f"jetstream {json.dumps(jetstream)}",
             *([_tls(tls)] if tls else []),
             f"authorization {{ users: {json.dumps(users, indent=1)} }}",
             "",
