@@ -64,11 +64,7 @@ def test_a_schema_says_kind_key_and_version() -> None:
     assert said == {"x-kind": "event", "x-key": "customer_id", "x-version": 1}
 
 
-def test_it_is_printed_for_people_and_for_programs(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-
+def test_it_is_printed_for_people_and_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     cli.app(["contracts"], result_action="return_value")
     printed = capsys.readouterr().out
     cli.app(["contracts", "--json"], result_action="return_value")

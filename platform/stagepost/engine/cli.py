@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from stagepost.engine import operate
-from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, table
+from stagepost.engine.cli_common import Data, Instances, InStyle, Json, Over, err, out, show_table
 from stagepost.engine.cli_containers import containers
 from stagepost.engine.cli_contracts import contracts
 from stagepost.engine.cli_links import check, links
@@ -112,7 +112,7 @@ def status(*, as_json: Json = False, data: Data = operate.DATA) -> None:
     if as_json:
         out.print_json(data=[asdict(standing) for standing in found])
     else:
-        out.print(table(HEADS, (row for standing in found for row in rows_of(standing))))
+        show_table(HEADS, (row for standing in found for row in rows_of(standing)))
 
 
 @app.command
@@ -165,14 +165,14 @@ def list_letters(service: str, *, data: Data = operate.DATA) -> None:
         out.print(f"{service} has no dead letters")
         return
     heads = ("id", "state", "type", "key", "tried", "parked at", "reason")
-    out.print(table(heads, [operate.in_short(letter) for letter in letters]))
+    show_table(heads, [operate.in_short(letter) for letter in letters])
 
 
 @dead_letters.command
 def show(service: str, letter: int, *, data: Data = operate.DATA) -> None:
     """Show one dead letter, with its body."""
     found = asyncio.run(operate.show_letter(data, service, letter))
-    out.print(table(("", ""), operate.in_full(found)))
+    show_table(("", ""), operate.in_full(found))
 
 
 @dead_letters.command

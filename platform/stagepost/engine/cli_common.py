@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Parameter, validators
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from stagepost.engine.styles import Style
 from stagepost.engine.transport_names import TransportName
@@ -55,6 +55,7 @@ class NobodyReads(Exception):
 
 out = Console()
 err = Console(stderr=True)
+_lines = Console(width=1000, soft_wrap=True)
 
 
 def show(heads: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: bool) -> None:
@@ -63,16 +64,15 @@ def show(heads: Sequence[str], rows: Sequence[Sequence[object]], *, as_json: boo
         names = [head.replace(" ", "_") or "remark" for head in heads]
         out.print_json(data=[dict(zip(names, row, strict=True)) for row in rows])
     else:
-        out.print(table(heads, (map(str, row) for row in rows)))
+        show_table(heads, (map(str, row) for row in rows))
 
 
-def table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> Table:
-    """Return rows as the commands print them; on a narrow terminal names go on in the next line."""
-    columns = (Column(head, overflow="fold") for head in heads)
-    made = Table(*columns, box=None, pad_edge=False, padding=(0, 1, 0, 0))
+def show_table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> None:
+    """Print each row in one line, however narrow the terminal is: nobody copies a folded name."""
+    made = Table(*heads, box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for row in rows:
         made.add_row(*map(escape, row))
-    return made
+    _lines.print(made)
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:

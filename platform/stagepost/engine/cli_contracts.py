@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from stagepost.engine.cli_common import InStyle, Json, Over, out, table, write
+from stagepost.engine.cli_common import InStyle, Json, Over, out, show_table, write
 from stagepost.engine.styles import ORCHESTRATED
 from stagepost.errors import BadSettings
 
@@ -29,7 +29,7 @@ def show_contracts(
     if as_json:
         out.print_json(data=[entry._asdict() for entry in entries])
     else:
-        out.print(table(HEADS, map(cells, entries)))
+        show_table(HEADS, map(cells, entries))
 
 
 @contracts.command
