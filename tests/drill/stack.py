@@ -17,7 +17,7 @@ import asyncpg
 
 from stagepost.engine.flow import Flow
 from stagepost.engine.stack import Stack
-from stagepost.engine.stack.nats import greets
+from stagepost.engine.stack.nats import greets, logins
 from stagepost.engine.stack.place import stores_of
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.server import PORT
@@ -128,7 +128,7 @@ class DrillStack(Stack):
             calls = json.loads(settings["STAGEPOST_CALLS"])
             front = self.liar.in_front_of(self.url("outside"))
             settings["STAGEPOST_CALLS"] = json.dumps({part: f"{front}/{part}" for part in calls})
-            login = f"{name}:{self._nats.password(name)}"
+            login = f"{name}:{logins(self.passwords, [name])[name]}"
             settings["STAGEPOST_NATS_URL"] = f"nats://{login}@{HOST}:{self.to_broker[name].port}"
         paths = (str(ROOT), os.environ.get("PYTHONPATH"))
         return settings | {

@@ -24,7 +24,8 @@ import pytest
 from stagepost.engine.roles import Role
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.keys import issuer_of
-from tests.security.site import Site, order_of
+from stagepost.engine.transports.http_envelope import write_binary
+from tests.security.site import Site, charge_for, order_of
 
 NAME, EMAIL = "Kanarienvogel Zwitscher", "zwitscher.kanarienvogel@example.org"
 CARD, ADDRESS = "tok_kanarienkarte", "1 Kanarienweg, Harz"
@@ -126,18 +127,22 @@ async def _ask_wrongly(trouble: Trouble) -> None:
             await _note(trouble, client.post(path, json=body))
             await _note(trouble, client.post(path, content=str(body).encode()[:-1]))
             await _note(trouble, client.get("/customers/c1"))
+    misfit = charge_for("canary-misfit", payment_token=[CARD], order_id=[ADDRESS])
+    async with trouble.site.asked_by(Role.SERVICE, "fulfillment", "payments") as client:
+        headers = write_binary(misfit)
+        await _note(trouble, client.post("/commands", content=misfit.body, headers=headers))
     for header in (f"Bearer {token[:-2]}xx", f"Bearer {token} {CARD}", f"Basic {token}"):
         async with trouble.site.asked_with({"Authorization": header}) as client:
             await _note(trouble, client.get("/orders"))
 
 
 async def _damage(trouble: Trouble) -> None:
-    """Have customers read an event of its own that is damaged."""
+    """Have customers read an event of its own in which somebody's name is damaged."""
     owner = await asyncpg.connect(trouble.stack.databases.owner_dsn("customers"))
     try:
         damaged = await owner.execute(
-            """UPDATE stored_events SET state = convert_to(
-                 replace(convert_from(state, 'UTF8'), '"c1"', '["c1"]'), 'UTF8')
+            """UPDATE stored_events SET state = convert_to(regexp_replace(
+                 convert_from(state, 'UTF8'), '"name": ?("[^"]*")', '"name": [\\1]'), 'UTF8')
                WHERE convert_from(state, 'UTF8') LIKE '%Zwitscher%'"""
         )
         assert damaged != "UPDATE 0"
@@ -165,7 +170,18 @@ async def _go_down(trouble: Trouble) -> None:
                 order = order_of("c3", "canary-down") | {"ship_to": ADDRESS}
                 await _note(trouble, client.post("/orders", json=order))
             await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while not await _answers(trouble.stack.audit_dsn):
+            await asyncio.sleep(0.1)
     await asyncio.sleep(3)
+
+
+async def _answers(dsn: str) -> bool:
+    try:
+        await (await asyncpg.connect(dsn)).close()
+    except (OSError, asyncpg.PostgresError):
+        return False
+    return True
 
 
 async def _note(trouble: Trouble, asked: Any) -> None:

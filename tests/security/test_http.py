@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from uuid import uuid4
 
 import httpx
 import jwt
 import pytest
 
-from contracts import payments
 from stagepost.engine.discovery import find_services
-from stagepost.engine.envelope import Envelope
 from stagepost.engine.roles import Role
 from stagepost.engine.tokens import ALGORITHM, Issuer, bearer
 from stagepost.engine.transports.http_envelope import write_binary
-from stagepost.messages import encode, example
-from tests.security.site import Site, a_name, order_of
+from tests.security.site import Site, a_name, charge_for, order_of
 
 SERVICES = sorted(find_services())
 PEOPLE = [Role.CUSTOMER, Role.STAFF]
@@ -184,22 +179,7 @@ async def test_services_read_each_other_s_feed_and_people_do_not(site: Site, ser
 
 async def test_a_service_brings_commands_under_its_own_name_only(site: Site) -> None:
     order = a_name("forged")
-    command = example(payments.RetrievePayment, order_id=order, reference=order)
-    envelope = Envelope(
-        id=uuid4(),
-        type=command.TYPE,
-        version=command.VERSION,
-        kind=command.KIND,
-        source="fulfillment",
-        key=order,
-        recipient="payments",
-        correlation=uuid4(),
-        causation=uuid4(),
-        body=encode(command),
-        incarnation=1,
-        position=1,
-        time=datetime.now(UTC),
-    )
+    envelope = charge_for(order)
     forgers = [(role, "fulfillment") for role in (*PEOPLE, Role.OPERATOR)]
     for role, name in [*forgers, (Role.SERVICE, "shipping"), (Role.SERVICE, "payments")]:
         async with site.asked_by(role, name, "payments") as client:
