@@ -73,10 +73,13 @@ def read_options() -> Options:
         BadSettings: names the first that is wrong.
     """
     try:
-        return Options()
+        options = Options()
     except ValidationError as error:
         fault = error.errors()[0]
         raise BadSettings(f"{fault['loc'][0]}={fault['input']}: {fault['msg']}") from None
+    if options.data and not options.model_fields_set.isdisjoint(("style", "transport")):
+        raise BadSettings("STYLE and TRANSPORT are for a stack of the demo's own: this one runs")
+    return options
 
 
 def read_book(options: Options) -> Book:

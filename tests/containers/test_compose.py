@@ -63,11 +63,17 @@ def test_what_stays_up_says_whether_it_is_healthy_and_is_started_again(name: str
 @pytest.mark.parametrize("name", OURS)
 def test_ours_runs_without_rights_and_writes_nowhere_but_in_volumes(name: str) -> None:
     part = OURS[name]
-    assert part["build"] == "."
+    assert part["image"] == OURS["prepare"]["image"]
     assert part["read_only"] is True
     assert part["cap_drop"] == ["ALL"]
     assert part["security_opt"] == ["no-new-privileges:true"]
     assert name == "prepare" or "cap_add" not in part
+
+
+def test_the_image_is_built_once_by_whom_the_others_wait_for() -> None:
+    assert {name: part["build"] for name, part in PARTS.items() if "build" in part} == {
+        "prepare": "."
+    }
 
 
 @pytest.mark.parametrize("name", PARTS)

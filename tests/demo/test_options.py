@@ -81,3 +81,12 @@ def test_bad_options_end_with_status_2_before_anything_starts(
     assert ended.stdout == ""
     assert said in ended.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["STYLE", "TRANSPORT"])
+def test_a_stack_that_runs_is_in_its_own_style(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("DATA", ".stagepost")
+    read_options()
+    monkeypatch.setenv(name, "synchronous")
+    with pytest.raises(BadSettings, match="STYLE and TRANSPORT are for a stack of the demo's own"):
+        read_options()
