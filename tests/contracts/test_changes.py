@@ -29,7 +29,7 @@ from stagepost.engine.contracts.judge import (
     UNREADABLE,
     problems,
 )
-from stagepost.engine.contracts.release import unreleased
+from stagepost.engine.contracts.release import golden_of, unreleased
 from stagepost.engine.contracts.shown import text_of
 from stagepost.messages import Answer, Event, Message
 from tests.contracts.cases import BREAKING, HARMLESS, LEAF, one, unit
@@ -89,6 +89,14 @@ def test_a_message_that_is_gone_is_said_with_who_read_it_when_it_was_released(
 
     assert problem.fault[:2] == ("", GONE)
     assert problem.ends.readers == ["fulfillment", "inventory"]
+
+
+def test_a_message_that_is_gone_is_said_once_however_often_it_was_released() -> None:
+    first = released(payments.PaymentReceived)
+    grown = changed(payments.PaymentReceived, one(int, default=1))
+    second = golden_of([grown], first, {})
+
+    assert [one.fault.rule for one in problems([*first, *second], [])] == [GONE]
 
 
 def test_where_nobody_reads_it_here_it_is_refused_all_the_same() -> None:

@@ -92,7 +92,14 @@ async def test_what_does_not_fit_is_a_dead_letter_that_holds_nobody_up(world: Wo
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"ce-id": "first", **HEADERS}, {"ce-id": str(uuid4())}, {"ce-version": "1"}]
+    "headers",
+    [
+        {},
+        {"ce-id": "first", **HEADERS},
+        {"ce-id": str(uuid4())},
+        {"ce-version": "1"},
+        {"ce-id": str(uuid4()), "ce-version": str(2**31)},  # more than the store's integer
+    ],
 )
 async def test_without_its_id_and_version_it_is_a_dead_letter_until_a_person_lets_it_in(
     world: World, headers: dict[str, str]
