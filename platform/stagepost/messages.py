@@ -202,7 +202,7 @@ def decode(name: str, version: int, body: bytes) -> Message:
         if version == cls.VERSION:
             return cls.model_validate_json(body)
         return cls.model_validate(lift(cls, version, cls.VERSION, from_json(body)))
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except Exception as error:  # whatever a body does to an upcaster, or to a validator
         raise UnreadableMessage(name, first_fault(error)) from error
 
 

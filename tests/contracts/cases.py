@@ -49,6 +49,24 @@ class SmallTree(BaseModel):
     nodes: tuple[SmallTree, ...] = ()
 
 
+class Outer(BaseModel):
+    inner: Inner | None = None
+
+
+class Inner(BaseModel):
+    next: Outer | None = None
+
+
+class Chain(BaseModel):
+    inner: Link | None = None
+
+
+class Link(BaseModel):
+    """What comes next is one like it, where an Inner has an Outer in between."""
+
+    next: Link | None = None
+
+
 def one(of: Any, **said: Any) -> Fields:
     """Have one field more, `it`."""
     return {"it": (of, Field(**{"examples": [1], **said}))}
@@ -161,6 +179,12 @@ BREAKING: dict[str, tuple[Fields, Fields, str, Rule]] = {
         one(SmallTree, **LEAF),
         "/it/value",
         Rule.NARROWED,
+    ),
+    "a part in itself begins elsewhere": (
+        one(Outer, examples=[{}]),
+        one(Chain, examples=[{}]),
+        "/it/inner/next",
+        Rule.CHANGED,
     ),
     "one kind fewer": (one(BOTH_KINDS, **CARD), one(Card, **CARD), "/it", Rule.NARROWED),
     "one kind more": (one(Card, **CARD), one(BOTH_KINDS, **CARD), "/it", Rule.WIDENED),

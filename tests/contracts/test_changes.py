@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+)
 
 from contracts import fulfillment, ordering, payments
 from contracts.values import Amount
 from stagepost import messages
 from stagepost.engine.contracts.compare import OF_BEFORE, OF_NOW, Rule
 from stagepost.engine.contracts.judge import (
+    ALTERED,
     ANY,
+    ASTRAY,
     GONE,
     NEW,
     NOT_OPEN,
@@ -20,7 +29,7 @@ from stagepost.engine.contracts.judge import (
     UNREADABLE,
     problems,
 )
-from stagepost.engine.contracts.release import unreleased
+from stagepost.engine.contracts.release import golden_of, unreleased
 from stagepost.engine.contracts.shown import text_of
 from stagepost.messages import Answer, Event, Message
 from tests.contracts.cases import BREAKING, HARMLESS, LEAF, one, unit
@@ -82,6 +91,14 @@ def test_a_message_that_is_gone_is_said_with_who_read_it_when_it_was_released(
     assert problem.ends.readers == ["fulfillment", "inventory"]
 
 
+def test_a_message_that_is_gone_is_said_once_however_often_it_was_released() -> None:
+    first = released(payments.PaymentReceived)
+    grown = changed(payments.PaymentReceived, one(int, default=1))
+    second = golden_of([grown], first, {})
+
+    assert [one.fault.rule for one in problems([*first, *second], [])] == [GONE]
+
+
 def test_where_nobody_reads_it_here_it_is_refused_all_the_same() -> None:
     (problem,) = found(fulfillment.FulfillmentOverdue, {}, {"state": None})
 
@@ -131,6 +148,45 @@ def test_a_body_that_a_validator_refuses_from_now_on_is_found_by_the_example() -
 
     assert problem.fault[:2] == ("", UNREADABLE)
     assert "/amount: Value error, no cents" in problem.fault.what
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("amount", {"exclude": True}),
+        ("total", {"validation_alias": "amount"}),
+        ("total", {"validation_alias": AliasChoices("amount", "total")}),
+    ],
+    ids=["not written", "read by another name", "read by either, written by the new one"],
+)
+def test_what_is_not_written_as_it_is_read_is_found_though_the_schema_is_the_same(
+    name: str, field: dict[str, Any]
+) -> None:
+    now = {"amount": None, name: (Amount, Field(**field))}
+
+    problems = found(payments.RetrievePayment, {}, now)
+
+    assert {one.fault.rule for one in problems} == {ALTERED, ASTRAY}
+
+
+def test_a_serializer_of_another_form_is_found_by_the_example() -> None:
+    euros = Annotated[int, PlainSerializer(str)]
+
+    (problem,) = found(payments.RetrievePayment, one(int), one(euros))
+
+    assert problem.fault[:2] == ("", ALTERED)
+    assert '"it":"1"' in problem.fault.what
+    assert problem.fault.meets == (OLD, NEW)
+
+
+@pytest.mark.parametrize("field", [{"alias": "feeAmount"}, {"exclude": True}])
+def test_a_new_field_that_nobody_would_read_is_refused(field: dict[str, Any]) -> None:
+    now = {"fee": (Amount, Field(default=0, **field))}
+
+    (problem,) = found(payments.RetrievePayment, {}, now)
+
+    assert problem.fault[:2] == ("", ASTRAY)
+    assert "RetrievePayment: fee" in problem.fault.what
 
 
 @pytest.mark.parametrize("extra", ["forbid", "allow"])

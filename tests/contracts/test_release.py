@@ -6,10 +6,13 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import Field, PlainSerializer
 
 from contracts import payments
+from contracts.values import Amount
 from stagepost.engine import cli, discovery
 from stagepost.engine.contracts import golden
 from stagepost.errors import BadSettings
@@ -113,6 +116,30 @@ def test_a_message_without_an_example_is_not_released(declare: Declare, folder: 
     with pytest.raises(BadSettings, match=r"payments\.RetrievePayment has no example: .*int"):
         typed("release")
     assert not folder.exists()
+
+
+def test_what_its_own_example_would_break_is_not_released(
+    declare: Declare, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(changed(RETRIEVE, one(Annotated[int, PlainSerializer(hex)])))
+
+    assert [typed("check"), typed("release")] == [0, 1]
+
+    assert "/it: Input should be a valid integer" in capsys.readouterr().out
+    assert not folder.exists()
+
+
+def test_a_default_that_does_not_fit_is_not_released(
+    declare: Declare, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(RETRIEVE)
+    typed("release")
+    declare(changed(RETRIEVE, {"fee": (Amount, Field(default=-1))}))
+
+    assert [typed("check"), typed("release")] == [1, 1]
+
+    assert "/fee: Input should be greater than or equal to 0" in capsys.readouterr().out
+    assert set(files(folder)) == {FILE}
 
 
 def test_a_damaged_file_is_said_by_name(declare: Declare, folder: Path) -> None:
