@@ -27,6 +27,12 @@ class Cash(BaseModel):
     coins: int
 
 
+class OpenCard(BaseModel):
+    kind: Literal["card"]
+    number: int
+    digits: int = 16
+
+
 class SafeCard(BaseModel):
     kind: Literal["card"]
     number: int = Field(le=9999)
@@ -78,6 +84,7 @@ def unit(name: str) -> Fields:
 
 BOTH_KINDS = Annotated[Card | Cash, Field(discriminator="kind")]
 EITHER = Annotated[SafeCard | Cash, Field(discriminator="kind")]
+MORE = Annotated[OpenCard | Cash, Field(discriminator="kind")]
 CARD: Fields = {"examples": [{"kind": "card", "number": 1}]}
 LEAF: Fields = {"examples": [{"value": 1}]}
 TEXT: Fields = {"examples": ["a"]}
@@ -107,6 +114,20 @@ BREAKING: dict[str, tuple[Fields, Fields, str, Rule]] = {
     "lower minimum": (one(int, ge=1), one(int, ge=0), "/it", Rule.WIDENED),
     "lower maximum": (one(int, le=9), one(int, le=8), "/it", Rule.NARROWED),
     "higher maximum": (one(int, le=8), one(int, le=9), "/it", Rule.WIDENED),
+    "higher bound that is out": (one(int, gt=0), one(int, gt=1), "/it", Rule.NARROWED),
+    "lower bound that is out": (one(int, lt=9), one(int, lt=8), "/it", Rule.NARROWED),
+    "more names needed": (
+        one(dict[str, int], **DICT, min_length=1),
+        one(dict[str, int], **DICT, min_length=2),
+        "/it",
+        Rule.NARROWED,
+    ),
+    "more names allowed": (
+        one(dict[str, int], **DICT, max_length=1),
+        one(dict[str, int], **DICT, max_length=2),
+        "/it",
+        Rule.WIDENED,
+    ),
     "new limit": (one(int), one(int, le=8), "/it", Rule.NARROWED),
     "lifted limit": (one(int, le=8), one(int), "/it", Rule.WIDENED),
     "shorter text": (
@@ -213,6 +234,10 @@ HARMLESS: dict[str, tuple[Fields, Fields]] = {
     ),
     "another order of kinds": (one(Card | Cash, **CARD), one(Cash | Card, **CARD)),
     "kinds told apart by a field": (one(Card | Cash, **CARD), one(BOTH_KINDS, **CARD)),
+    "part of kinds or null has a field more": (
+        one(BOTH_KINDS | None, **CARD),
+        one(MORE | None, **CARD),
+    ),
     "part under another name": (one(Node, **LEAF), one(Tree, **LEAF)),
     "part of a tuple under another name": (
         one(tuple[Node, int], examples=[[{"value": 1}, 1]]),

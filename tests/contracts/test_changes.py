@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_breaking_change_is_refused_with_its_field_and_who_it_breaks(name: str
 def test_every_rule_of_the_comparison_is_tried() -> None:
     of_fields = {rule for *_, rule in BREAKING.values()}
 
-    assert {*of_fields, Rule.KIND, Rule.KEY} == set(Rule)
+    assert {*of_fields, Rule.KIND, Rule.KEY, Rule.ANSWERS} == set(Rule)
 
 
 def test_another_key_is_refused() -> None:
@@ -77,6 +78,23 @@ def test_another_kind_is_refused(message: type[Message], base: type, what: str) 
 
     assert problem.fault[:3] == ("", Rule.KIND, what)
     assert "fulfillment" in problem.ends.readers
+
+
+def test_an_answer_to_another_command_is_refused() -> None:
+    (problem,) = found(payments.PaymentReceived, {}, {}, to=payments.RefundPayment)
+
+    what = '["payments.RefundPayment"], was ["payments.RetrievePayment"]'
+    assert problem.fault[:3] == ("", Rule.ANSWERS, what)
+    assert problem.ends.readers == ["fulfillment", "inventory"]
+
+
+def test_who_read_it_when_it_was_released_is_broken_though_they_read_it_no_more() -> None:
+    (before,) = released(payments.PaymentReceived)
+    now = changed(payments.PaymentReceived, {"amount": None})
+
+    (problem,) = problems([replace(before, readers=["loyalty", "inventory"])], [now])
+
+    assert problem.ends.readers == ["fulfillment", "inventory", "loyalty"]
 
 
 def test_a_message_that_is_gone_is_said_with_who_read_it_when_it_was_released(
@@ -206,6 +224,9 @@ def test_who_does_not_ignore_unknown_fields_is_refused_before_it_is_released(ext
 # What is harmless.
 
 
+MORE_FIELDS = {name for name in HARMLESS if name.endswith(("with a default", "a field more"))}
+
+
 @pytest.mark.parametrize("name", HARMLESS)
 def test_a_harmless_change_passes(name: str) -> None:
     was, now = HARMLESS[name]
@@ -217,7 +238,7 @@ def test_a_harmless_change_passes(name: str) -> None:
 def test_only_a_field_more_is_something_new_to_release(name: str) -> None:
     was, now = (changed(payments.PaymentReceived, fields) for fields in HARMLESS[name])
 
-    assert unreleased(released(was), [now]) == ([now] if name.endswith("with a default") else [])
+    assert unreleased(released(was), [now]) == ([now] if name in MORE_FIELDS else [])
 
 
 def test_the_unit_of_what_may_be_null_can_stand_at_the_number_or_beside() -> None:

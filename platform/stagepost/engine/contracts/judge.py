@@ -68,7 +68,7 @@ def problems(released: Sequence[Golden], messages: Sequence[type[Message]]) -> l
     newest = {(golden.type, golden.version): golden for golden in released}
     last = {golden.type: golden for golden in released}
     found = [
-        Problem(golden.type, golden.version, fault, ends.get(golden.type, Ends((), golden.readers)))
+        Problem(golden.type, golden.version, fault, _ends_of(golden, ends))
         for golden in released
         for fault in _faults(
             golden,
@@ -100,6 +100,12 @@ def ends_everywhere() -> Mapping[str, Ends]:
     return {
         name: Ends([*senders[name]], [*readers[name]]) for name in senders.keys() | readers.keys()
     }
+
+
+def _ends_of(golden: Golden, ends: Mapping[str, Ends]) -> Ends:
+    """Who reads it no more reads it all the same until the change is rolled out."""
+    senders, readers = ends.get(golden.type, Ends())
+    return Ends(senders, [*dict.fromkeys([*readers, *golden.readers])])
 
 
 def _faults(
@@ -176,8 +182,18 @@ def _altered(read: Message, before: Mapping[str, object]) -> Iterator[str]:
     except BadMessage as error:
         yield f"what is written is not read: {error}"
         return
-    if again != read or not json.loads(body).items() >= before.items():
+    if again != read or not _holds(json.loads(body), before):
         yield f"it is written as {body.decode()}"
+
+
+def _holds(now: object, before: object) -> bool:
+    """Tell whether all that a body said is said now; a part of it may have fields more."""
+    match now, before:
+        case dict(), dict():
+            return all(name in now and _holds(now[name], it) for name, it in before.items())
+        case list(), list():
+            return len(now) == len(before) and all(map(_holds, now, before))
+    return now == before
 
 
 def _not_open(message: type[Message]) -> Iterator[Fault]:
