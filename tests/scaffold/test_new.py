@@ -147,6 +147,7 @@ async def test_what_was_added_is_in_the_catalogue_and_leaves_the_links_as_they_w
         ("message payments ChargeRefused --refusal Retrieve", "did you mean RetrievePayment"),
         ("message payments ChargebackReceived", "--command, --event, --answer TO or --refusal"),
         ("service payments", "there is a services/payments already"),
+        ("service template1", "template1 means something else here"),
     ],
 )
 async def test_what_cannot_be_is_refused_and_nothing_is_written(

@@ -23,7 +23,10 @@ FILES = {
 }
 """Where each template goes."""
 
-OF_THE_STACK = frozenset({"admin", "audit", "auditor", "external", "nats", "operator", "postgres"})
+OF_THE_STACK = frozenset(
+    {"admin", "audit", "auditor", "external", "nats", "operator", "postgres"}
+    | {"template0", "template1"}
+)
 """What databases, users and processes are called that are no service's."""
 
 
