@@ -107,7 +107,7 @@ BROKEN = {
     UNREAL.format(0): r"lost\.Lost: VERSION is 1, 2, \.\.\., and not 0",
     UNREAL.format(True): r"lost\.Lost: VERSION is 1, 2, \.\.\., and not True",
     "raise SystemExit(0)": r"contracts\.lost does not import: SystemExit: 0 ",
-    "class Lost(Event):\n": r"contracts\.lost does not import: IndentationError: .*line 1",
+    "class Lost(Event):\n": r"does not import: IndentationError: .* \(contracts/lost\.py, line 1\)",
     "\nLOST = found\n": r"does not import: NameError: .*'found'.* \(at contracts\.lost, line 2\)",
     TYPO: r"contracts\.lost\.Lost: name 'OrderIdd' is not defined",
 }

@@ -134,6 +134,12 @@ def test_a_name_that_cannot_be_is_refused(name: str, said: str) -> None:
         check_name(name, ROOT)
 
 
+def test_what_a_change_of_branches_leaves_does_not_take_the_name(tmp_path: Path) -> None:
+    (tmp_path / "services/returns/__pycache__").mkdir(parents=True)
+
+    check_name("returns", tmp_path)
+
+
 def test_a_port_is_the_next_that_nobody_has() -> None:
     assert port_beside({8001, 8002, 8010}, {8001, 8002}) == 8003
     assert port_beside({8001, 8009, 8010}, {8001, 8009}) == 8011

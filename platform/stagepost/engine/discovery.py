@@ -7,6 +7,7 @@ import importlib.util
 import pkgutil
 import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -110,6 +111,9 @@ def imported(name: str) -> ModuleType:
 
 def _fault(error: BaseException) -> str:
     """Say what is wrong, and in which line of a contract or of a service, where one is at fault."""
+    if isinstance(error, SyntaxError) and error.filename:
+        file = "/".join(Path(error.filename).parts[-2:])
+        return f"{type(error).__name__}: {error.msg} ({file}, line {error.lineno})"
     said = " ".join(f"{type(error).__name__}: {error}".split())
     ours = (f"{CONTRACTS}.", f"{PACKAGE}.")
     places = [
