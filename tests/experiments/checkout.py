@@ -21,6 +21,8 @@ from stagepost.errors import StagepostError
 from tests.experiments.diff import Diff, read_diff
 
 ROOT = Path(__file__).parents[2]
+IS_WALKED = (ROOT / "services/vetting").exists()
+"""Somebody has typed the walk-through: patches of the sample as it was cloned do not fit."""
 CHANGES = Path(__file__).parent / "changes"
 
 
@@ -130,7 +132,7 @@ def _copy(folder: Path, under: str) -> None:
     """Copy what is under a path of this checkout, but not what git ignores."""
     of_git = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for path in _git(*of_git, "--", under).split("\0"):
-        if path and (ROOT / path).exists():
+        if path and (ROOT / path).is_file():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
 
