@@ -72,8 +72,8 @@ class Command(Message):
 
     KIND = Kind.COMMAND
     NEVER_REFUSED: ClassVar[str] = ""
-    caller: Text = Field(examples=["fulfillment"])
-    reference: Text = Field(examples=["10248"])
+    caller: Text = Field(description="who asks", examples=["fulfillment"])
+    reference: Text = Field(description="what for, in the caller's own words", examples=["10248"])
 
 
 class Event(Message):
@@ -91,8 +91,8 @@ class Answer(Event):
     TO: ClassVar[type[Command]]
     ALSO: ClassVar[tuple[type[Command], ...]] = ()
     REFUSES: ClassVar[bool] = False
-    caller: Text = Field(examples=["fulfillment"])
-    reference: Text = Field(examples=["10248"])
+    caller: Text = Field(description="who asked", examples=["fulfillment"])
+    reference: Text = Field(description="the command's own", examples=["10248"])
 
     def __init_subclass__(
         cls,
@@ -202,7 +202,7 @@ def decode(name: str, version: int, body: bytes) -> Message:
         if version == cls.VERSION:
             return cls.model_validate_json(body)
         return cls.model_validate(lift(cls, version, cls.VERSION, from_json(body)))
-    except (ValueError, TypeError, LookupError, AttributeError) as error:
+    except Exception as error:  # whatever a body does to an upcaster, or to a validator
         raise UnreadableMessage(name, first_fault(error)) from error
 
 

@@ -27,6 +27,12 @@ class Cash(BaseModel):
     coins: int
 
 
+class OpenCard(BaseModel):
+    kind: Literal["card"]
+    number: int
+    digits: int = 16
+
+
 class SafeCard(BaseModel):
     kind: Literal["card"]
     number: int = Field(le=9999)
@@ -49,6 +55,24 @@ class SmallTree(BaseModel):
     nodes: tuple[SmallTree, ...] = ()
 
 
+class Outer(BaseModel):
+    inner: Inner | None = None
+
+
+class Inner(BaseModel):
+    next: Outer | None = None
+
+
+class Chain(BaseModel):
+    inner: Link | None = None
+
+
+class Link(BaseModel):
+    """What comes next is one like it, where an Inner has an Outer in between."""
+
+    next: Link | None = None
+
+
 def one(of: Any, **said: Any) -> Fields:
     """Have one field more, `it`."""
     return {"it": (of, Field(**{"examples": [1], **said}))}
@@ -60,6 +84,7 @@ def unit(name: str) -> Fields:
 
 BOTH_KINDS = Annotated[Card | Cash, Field(discriminator="kind")]
 EITHER = Annotated[SafeCard | Cash, Field(discriminator="kind")]
+MORE = Annotated[OpenCard | Cash, Field(discriminator="kind")]
 CARD: Fields = {"examples": [{"kind": "card", "number": 1}]}
 LEAF: Fields = {"examples": [{"value": 1}]}
 TEXT: Fields = {"examples": ["a"]}
@@ -89,6 +114,20 @@ BREAKING: dict[str, tuple[Fields, Fields, str, Rule]] = {
     "lower minimum": (one(int, ge=1), one(int, ge=0), "/it", Rule.WIDENED),
     "lower maximum": (one(int, le=9), one(int, le=8), "/it", Rule.NARROWED),
     "higher maximum": (one(int, le=8), one(int, le=9), "/it", Rule.WIDENED),
+    "higher bound that is out": (one(int, gt=0), one(int, gt=1), "/it", Rule.NARROWED),
+    "lower bound that is out": (one(int, lt=9), one(int, lt=8), "/it", Rule.NARROWED),
+    "more names needed": (
+        one(dict[str, int], **DICT, min_length=1),
+        one(dict[str, int], **DICT, min_length=2),
+        "/it",
+        Rule.NARROWED,
+    ),
+    "more names allowed": (
+        one(dict[str, int], **DICT, max_length=1),
+        one(dict[str, int], **DICT, max_length=2),
+        "/it",
+        Rule.WIDENED,
+    ),
     "new limit": (one(int), one(int, le=8), "/it", Rule.NARROWED),
     "lifted limit": (one(int, le=8), one(int), "/it", Rule.WIDENED),
     "shorter text": (
@@ -162,6 +201,12 @@ BREAKING: dict[str, tuple[Fields, Fields, str, Rule]] = {
         "/it/value",
         Rule.NARROWED,
     ),
+    "a part in itself begins elsewhere": (
+        one(Outer, examples=[{}]),
+        one(Chain, examples=[{}]),
+        "/it/inner/next",
+        Rule.CHANGED,
+    ),
     "one kind fewer": (one(BOTH_KINDS, **CARD), one(Card, **CARD), "/it", Rule.NARROWED),
     "one kind more": (one(Card, **CARD), one(BOTH_KINDS, **CARD), "/it", Rule.WIDENED),
     "field of one kind": (
@@ -189,6 +234,10 @@ HARMLESS: dict[str, tuple[Fields, Fields]] = {
     ),
     "another order of kinds": (one(Card | Cash, **CARD), one(Cash | Card, **CARD)),
     "kinds told apart by a field": (one(Card | Cash, **CARD), one(BOTH_KINDS, **CARD)),
+    "part of kinds or null has a field more": (
+        one(BOTH_KINDS | None, **CARD),
+        one(MORE | None, **CARD),
+    ),
     "part under another name": (one(Node, **LEAF), one(Tree, **LEAF)),
     "part of a tuple under another name": (
         one(tuple[Node, int], examples=[[{"value": 1}, 1]]),

@@ -24,7 +24,9 @@ def changed(message: type[Message], fields: Fields, **said: Any) -> type[Message
     base = said.pop("base", next(base for base in bases if issubclass(message, base)))
     own = {name: (info.annotation, info) for name, info in message.model_fields.items()}
     wanted = {name: field for name, field in {**own, **fields}.items() if field is not None}
-    to = {"to": message.TO} if issubclass(base, Answer) and issubclass(message, Answer) else None
+    to = None
+    if issubclass(base, Answer) and issubclass(message, Answer):
+        to = {"to": said.pop("to", message.TO), "also": message.ALSO}
     make = cast("Any", create_model)
     made: type[Message] = make(
         message.__name__,

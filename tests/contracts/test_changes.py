@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+)
 
 from contracts import fulfillment, ordering, payments
 from contracts.values import Amount
 from stagepost import messages
 from stagepost.engine.contracts.compare import OF_BEFORE, OF_NOW, Rule
 from stagepost.engine.contracts.judge import (
+    ALTERED,
     ANY,
+    ASTRAY,
     GONE,
     NEW,
     NOT_OPEN,
@@ -20,7 +30,7 @@ from stagepost.engine.contracts.judge import (
     UNREADABLE,
     problems,
 )
-from stagepost.engine.contracts.release import unreleased
+from stagepost.engine.contracts.release import golden_of, unreleased
 from stagepost.engine.contracts.shown import text_of
 from stagepost.messages import Answer, Event, Message
 from tests.contracts.cases import BREAKING, HARMLESS, LEAF, one, unit
@@ -44,7 +54,7 @@ def test_a_breaking_change_is_refused_with_its_field_and_who_it_breaks(name: str
 def test_every_rule_of_the_comparison_is_tried() -> None:
     of_fields = {rule for *_, rule in BREAKING.values()}
 
-    assert {*of_fields, Rule.KIND, Rule.KEY} == set(Rule)
+    assert {*of_fields, Rule.KIND, Rule.KEY, Rule.ANSWERS} == set(Rule)
 
 
 def test_another_key_is_refused() -> None:
@@ -70,6 +80,23 @@ def test_another_kind_is_refused(message: type[Message], base: type, what: str) 
     assert "fulfillment" in problem.ends.readers
 
 
+def test_an_answer_to_another_command_is_refused() -> None:
+    (problem,) = found(payments.PaymentReceived, {}, {}, to=payments.RefundPayment)
+
+    what = '["payments.RefundPayment"], was ["payments.RetrievePayment"]'
+    assert problem.fault[:3] == ("", Rule.ANSWERS, what)
+    assert problem.ends.readers == ["fulfillment", "inventory"]
+
+
+def test_who_read_it_when_it_was_released_is_broken_though_they_read_it_no_more() -> None:
+    (before,) = released(payments.PaymentReceived)
+    now = changed(payments.PaymentReceived, {"amount": None})
+
+    (problem,) = problems([replace(before, readers=["loyalty", "inventory"])], [now])
+
+    assert problem.ends.readers == ["fulfillment", "inventory", "loyalty"]
+
+
 def test_a_message_that_is_gone_is_said_with_who_read_it_when_it_was_released(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -80,6 +107,14 @@ def test_a_message_that_is_gone_is_said_with_who_read_it_when_it_was_released(
 
     assert problem.fault[:2] == ("", GONE)
     assert problem.ends.readers == ["fulfillment", "inventory"]
+
+
+def test_a_message_that_is_gone_is_said_once_however_often_it_was_released() -> None:
+    first = released(payments.PaymentReceived)
+    grown = changed(payments.PaymentReceived, one(int, default=1))
+    second = golden_of([grown], first, {})
+
+    assert [one.fault.rule for one in problems([*first, *second], [])] == [GONE]
 
 
 def test_where_nobody_reads_it_here_it_is_refused_all_the_same() -> None:
@@ -133,6 +168,45 @@ def test_a_body_that_a_validator_refuses_from_now_on_is_found_by_the_example() -
     assert "/amount: Value error, no cents" in problem.fault.what
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("amount", {"exclude": True}),
+        ("total", {"validation_alias": "amount"}),
+        ("total", {"validation_alias": AliasChoices("amount", "total")}),
+    ],
+    ids=["not written", "read by another name", "read by either, written by the new one"],
+)
+def test_what_is_not_written_as_it_is_read_is_found_though_the_schema_is_the_same(
+    name: str, field: dict[str, Any]
+) -> None:
+    now = {"amount": None, name: (Amount, Field(**field))}
+
+    problems = found(payments.RetrievePayment, {}, now)
+
+    assert {one.fault.rule for one in problems} == {ALTERED, ASTRAY}
+
+
+def test_a_serializer_of_another_form_is_found_by_the_example() -> None:
+    euros = Annotated[int, PlainSerializer(str)]
+
+    (problem,) = found(payments.RetrievePayment, one(int), one(euros))
+
+    assert problem.fault[:2] == ("", ALTERED)
+    assert '"it":"1"' in problem.fault.what
+    assert problem.fault.meets == (OLD, NEW)
+
+
+@pytest.mark.parametrize("field", [{"alias": "feeAmount"}, {"exclude": True}])
+def test_a_new_field_that_nobody_would_read_is_refused(field: dict[str, Any]) -> None:
+    now = {"fee": (Amount, Field(default=0, **field))}
+
+    (problem,) = found(payments.RetrievePayment, {}, now)
+
+    assert problem.fault[:2] == ("", ASTRAY)
+    assert "RetrievePayment: fee" in problem.fault.what
+
+
 @pytest.mark.parametrize("extra", ["forbid", "allow"])
 def test_who_does_not_ignore_unknown_fields_is_refused_before_it_is_released(extra: Any) -> None:
     class Part(BaseModel):
@@ -150,6 +224,9 @@ def test_who_does_not_ignore_unknown_fields_is_refused_before_it_is_released(ext
 # What is harmless.
 
 
+MORE_FIELDS = {name for name in HARMLESS if name.endswith(("with a default", "a field more"))}
+
+
 @pytest.mark.parametrize("name", HARMLESS)
 def test_a_harmless_change_passes(name: str) -> None:
     was, now = HARMLESS[name]
@@ -161,7 +238,7 @@ def test_a_harmless_change_passes(name: str) -> None:
 def test_only_a_field_more_is_something_new_to_release(name: str) -> None:
     was, now = (changed(payments.PaymentReceived, fields) for fields in HARMLESS[name])
 
-    assert unreleased(released(was), [now]) == ([now] if name.endswith("with a default") else [])
+    assert unreleased(released(was), [now]) == ([now] if name in MORE_FIELDS else [])
 
 
 def test_the_unit_of_what_may_be_null_can_stand_at_the_number_or_beside() -> None:

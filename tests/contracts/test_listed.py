@@ -97,8 +97,17 @@ from stagepost.messages import Event
 class Lost(Event):
     order_id: OrderIdd
 """
+UNREAL = """\
+from stagepost.messages import Event
+class Lost(Event):
+    VERSION = {}
+"""
 BROKEN = {
-    "class Lost(Event):\n": r"contracts\.lost does not import: IndentationError: .*line 1",
+    UNREAL.format('"2"'): r"lost\.Lost: VERSION is 1, 2, \.\.\., and not '2'",
+    UNREAL.format(0): r"lost\.Lost: VERSION is 1, 2, \.\.\., and not 0",
+    UNREAL.format(True): r"lost\.Lost: VERSION is 1, 2, \.\.\., and not True",
+    "raise SystemExit(0)": r"contracts\.lost does not import: SystemExit: 0 ",
+    "class Lost(Event):\n": r"does not import: IndentationError: .* \(contracts/lost\.py, line 1\)",
     "\nLOST = found\n": r"does not import: NameError: .*'found'.* \(at contracts\.lost, line 2\)",
     TYPO: r"contracts\.lost\.Lost: name 'OrderIdd' is not defined",
 }
@@ -110,3 +119,18 @@ def test_contracts_that_do_not_import_are_refused_with_the_place(code: str, word
 
     with pytest.raises(BadSettings, match=BROKEN[code]):
         catalogue(Flow())
+
+
+def test_contracts_in_a_folder_are_refused(words: Path) -> None:
+    (words / "returns").mkdir()
+    (words / "returns" / "__init__.py").touch()
+
+    with pytest.raises(BadSettings, match="contracts/returns is a folder: an owner has one module"):
+        catalogue(Flow())
+
+
+def test_a_message_of_two_names_is_one(words: Path) -> None:
+    declared = "from stagepost.messages import Event\nclass Lost(Event):\n    order_id: str\n"
+    (words / "lost.py").write_text(f"{declared}Missing = Lost\n")
+
+    assert [message.TYPE for message in find_messages()] == ["lost.Lost"]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import Field, PlainSerializer
 
 from contracts import payments
+from contracts.values import Amount
 from stagepost.engine import cli, discovery
 from stagepost.engine.contracts import golden
 from stagepost.errors import BadSettings
@@ -85,8 +89,35 @@ def test_what_is_released_is_never_written_again(declare: Declare, folder: Path)
 
     assert set(files(folder)) == {FILE, "payments.RetrievePayment.v1.2.json"}
     assert files(folder)[FILE] == before[FILE]
-    with pytest.raises(FileExistsError):
+    with pytest.raises(BadSettings, match=r"cannot release into .*: File exists"):
         golden.write_golden(golden.read_golden())
+    assert set(files(folder)) == {FILE, "payments.RetrievePayment.v1.2.json"}
+
+
+def test_what_cannot_be_written_whole_is_not_released(declare: Declare, folder: Path) -> None:
+    declare(RETRIEVE)
+    typed("release")
+    before = files(folder)
+    (one,) = golden.read_golden()
+
+    with pytest.raises(BadSettings, match="cannot release"):
+        golden.write_golden([replace(one, version=2), replace(one, type="payments/Retrieve")])
+
+    assert files(folder) == before
+
+
+def test_a_form_that_was_lost_is_not_written_anew(declare: Declare, folder: Path) -> None:
+    declare(RETRIEVE)
+    typed("release")
+    declare(changed(RETRIEVE, one(int, default=1)))
+    typed("release")
+    (folder / FILE).unlink()
+
+    declare(changed(RETRIEVE, one(int, default=1) | {"two": (int, Field(default=2))}))
+    typed("release")
+
+    second, third = "payments.RetrievePayment.v1.2.json", "payments.RetrievePayment.v1.3.json"
+    assert set(files(folder)) == {second, third}
 
 
 def test_where_something_breaks_nothing_is_released(
@@ -113,6 +144,30 @@ def test_a_message_without_an_example_is_not_released(declare: Declare, folder: 
     with pytest.raises(BadSettings, match=r"payments\.RetrievePayment has no example: .*int"):
         typed("release")
     assert not folder.exists()
+
+
+def test_what_its_own_example_would_break_is_not_released(
+    declare: Declare, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(changed(RETRIEVE, one(Annotated[int, PlainSerializer(hex)])))
+
+    assert [typed("check"), typed("release")] == [0, 1]
+
+    assert "/it: Input should be a valid integer" in capsys.readouterr().out
+    assert not folder.exists()
+
+
+def test_a_default_that_does_not_fit_is_not_released(
+    declare: Declare, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(RETRIEVE)
+    typed("release")
+    declare(changed(RETRIEVE, {"fee": (Amount, Field(default=-1))}))
+
+    assert [typed("check"), typed("release")] == [1, 1]
+
+    assert "/fee: Input should be greater than or equal to 0" in capsys.readouterr().out
+    assert set(files(folder)) == {FILE}
 
 
 def test_a_damaged_file_is_said_by_name(declare: Declare, folder: Path) -> None:
@@ -146,6 +201,7 @@ def test_a_revision_is_what_was_released_then_whatever_lies_here(
 ) -> None:
     declare(RETRIEVE)
     typed("release")
+    (folder / "README.md").write_text("What is released.")
     git("add", "--all")
     git("commit", "--quiet", "--message", "released")
     (folder / FILE).unlink()

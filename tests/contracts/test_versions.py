@@ -44,8 +44,12 @@ def test_a_new_version_without_an_upcaster_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("upcaster", "reason"),
-    [(lambda _: None, "/total: Field required"), (lambda state: state["fee"], "KeyError('fee')")],
-    ids=["one that does not make it fit", "one that fails"],
+    [
+        (lambda _: None, "/total: Field required"),
+        (lambda state: state["fee"], "KeyError('fee')"),
+        (lambda state: state.update(total=state["amount"] // 0), "ZeroDivisionError("),
+    ],
+    ids=["one that does not make it fit", "one that fails", "one that fails otherwise"],
 )
 def test_a_new_version_with_an_upcaster_that_does_not_lift_is_refused(
     upcaster: Callable[[dict[str, Any]], None], reason: str

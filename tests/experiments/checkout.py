@@ -21,6 +21,8 @@ from stagepost.errors import StagepostError
 from tests.experiments.diff import Diff, read_diff
 
 ROOT = Path(__file__).parents[2]
+IS_WALKED = (ROOT / "services/vetting").exists()
+"""Somebody has typed the walk-through: patches of the sample as it was cloned do not fit."""
 CHANGES = Path(__file__).parent / "changes"
 
 
@@ -113,7 +115,7 @@ class Copy:
 
 @contextmanager
 def changed(name: str | None = None) -> Iterator[Copy]:
-    """Copy what is tracked, and apply `changes/<name>.patch`; without one it is as it is here.
+    """Copy the checkout, and apply `changes/<name>.patch`; without one it is as it is here.
 
     Raises:
         CopyFailed: the change does not apply.
@@ -127,9 +129,10 @@ def changed(name: str | None = None) -> Iterator[Copy]:
 
 
 def _copy(folder: Path, under: str) -> None:
-    """Copy what is tracked under a path of this checkout."""
-    for path in _git("ls-files", "-z", "--", under).split("\0"):
-        if path and (ROOT / path).exists():
+    """Copy what is under a path of this checkout, but not what git ignores."""
+    of_git = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for path in _git(*of_git, "--", under).split("\0"):
+        if path and (ROOT / path).is_file():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / path, folder / path)
 

@@ -7,15 +7,17 @@ import pytest
 from stagepost.engine.flow import Flow
 from stagepost.engine.links_shown import rows
 from stagepost.engine.styles import CHOREOGRAPHED, ORCHESTRATED, Style
-from tests.experiments.checkout import CHANGES, Journeys, changed
+from tests.experiments.checkout import CHANGES, IS_WALKED, Journeys, changed
 from tests.experiments.diff import ChangedFile, Diff
 from tests.experiments.impact import Impact, costs, went_well
 from tests.experiments.mixes import Mix, table_of, together
 
+AS_CLONED = pytest.mark.skipif(IS_WALKED, reason="they fit the sample as it was cloned")
 OTHER = {ORCHESTRATED: CHOREOGRAPHED, CHOREOGRAPHED: ORCHESTRATED}
 IN_BOTH_STYLES = [(name, style) for name in ("criminal-check", "reorder") for style in OTHER]
 
 
+@AS_CLONED
 @pytest.mark.parametrize("name", sorted(patch.stem for patch in CHANGES.glob("*.patch")))
 async def test_a_change_applies_and_is_clean(name: str) -> None:
     with changed(name) as copy:
@@ -23,6 +25,7 @@ async def test_a_change_applies_and_is_clean(name: str) -> None:
         await copy.told("-m", "ruff", "format", "--check", "--no-cache")
 
 
+@AS_CLONED
 @pytest.mark.parametrize(("name", "style"), IN_BOTH_STYLES)
 async def test_a_change_of_one_style_leaves_the_links_of_the_other(name: str, style: Style) -> None:
     with changed(f"{name}-{style}") as copy:

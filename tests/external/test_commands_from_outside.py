@@ -92,7 +92,14 @@ async def test_what_does_not_fit_is_a_dead_letter_that_holds_nobody_up(world: Wo
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"ce-id": "first", **HEADERS}, {"ce-id": str(uuid4())}, {"ce-version": "1"}]
+    "headers",
+    [
+        {},
+        {"ce-id": "first", **HEADERS},
+        {"ce-id": str(uuid4())},
+        {"ce-version": "1"},
+        {"ce-id": str(uuid4()), "ce-version": str(2**31)},  # more than the store's integer
+    ],
 )
 async def test_without_its_id_and_version_it_is_a_dead_letter_until_a_person_lets_it_in(
     world: World, headers: dict[str, str]
@@ -109,6 +116,29 @@ async def test_without_its_id_and_version_it_is_a_dead_letter_until_a_person_let
 
         await until(lambda: not counter.desk.parked)
         assert await world.total(counter, "a") == 7
+
+
+@pytest.mark.parametrize(
+    ("subject", "head"),
+    [
+        (b"Count", b"x"),
+        (b"Count", b"NATS/1.0"),
+        (b"Count", b"HTTP/1.1 \xff 200\r\n\r\n"),
+        (b"\xff", b"NATS/1.0\r\n\r\n"),
+    ],
+    ids=["no headers", "half of them", "another protocol", "no text as a subject"],
+)
+async def test_what_no_library_would_send_silences_nobody(
+    world: World, subject: bytes, head: bytes
+) -> None:
+    operator = await world.outside("operator")
+    put = (b"EXTERNAL.operator.command.counter.%s" % subject, len(head), len(head), head)
+    async with world.running():
+        await operator.client._send_command(b"HPUB %s %d %d\r\n%s\r\n" % put)
+        good = await operator.send("a", 1)
+        assert await world.until_heard(good) == {good: "handled"}
+    (letter,) = await world.store.dead_letters(0, 10)
+    assert "its headers must name it (ce-id, a UUID)" in letter.reason
 
 
 async def test_nobody_outside_holds_up_what_a_service_says_of_the_same(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 from stagepost.engine.external import EXTERNAL
 from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_rules import ADMIN
+from tests.engine.counter import until_awaited
 from tests.external.outside import World
 
 
@@ -100,3 +101,20 @@ async def test_what_somebody_took_out_is_no_loss_of_the_rest(world: World) -> No
         assert await world.total(counter, "a") == 13
         lives = [c.id.incarnation for c in (await world.store.cursors("consumer")).values()]
     assert lives == [1]
+
+
+async def test_what_has_no_name_is_not_taken_for_what_stood_there_before_the_loss(
+    world: World,
+) -> None:
+    webshop = await world.outside("webshop")
+    async with world.running():
+        await webshop.put(b"first", {})
+        await until_awaited(lambda: world.store.dead_letters(0, 1))
+
+    await world.forget()
+    await webshop.put(b"second", {})
+
+    async with world.running("counter-2"):
+        await world.until_heard(await webshop.send("a", 1))
+    letters = await world.store.dead_letters(0, 10)
+    assert [letter.message.body for letter in letters] == [b"first", b"second"]

@@ -60,7 +60,13 @@ def test_what_tells_of_nothing_past_is_no_event(name: str, better: str) -> None:
         check_event(name)
 
 
-@pytest.mark.parametrize("name", ["VetCustomer", "FeedAnimal", "BringGoods", "SMSCustomer", "Ship"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("VetCustomer", "FeedAnimal", "BringGoods", "SMSCustomer", "Ship"),
+        *("SetLimit", "PutAway", "ReadMeter", "Reset", "RequestReset"),
+    ],
+)
 def test_what_asks_is_a_command(name: str) -> None:
     check_command(name)
 

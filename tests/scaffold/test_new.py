@@ -16,7 +16,7 @@ TOOLS = {
     "ruff format": ("-m", "ruff", "format", "--check", "--no-cache"),
     "mypy": ("-m", "mypy", "--cache-dir=/dev/null"),
     "lint-imports": (LINT_IMPORTS, "--no-cache"),
-    "its own tests": ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/returns"),
+    "its own tests": ("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/gadgets"),
     "those of the corpus and of discovery": (
         *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
         *("tests/corpus", "tests/engine/test_discovery.py", "tests/scaffold/test_mood.py"),
@@ -27,11 +27,11 @@ TOOLS = {
 }
 
 ADDED = (
-    ("ChargebackReceived", "--event"),
-    ("ReturnGoods", "--command"),
-    ("GoodsReturned", "--answer", "ReturnGoods"),
-    ("ReturnRefused", "--refusal", "returns.ReturnGoods"),
-    ("ReturnOverdue", "--event"),
+    ("VoucherRedeemed", "--event"),
+    ("MendGadget", "--command"),
+    ("GadgetMended", "--answer", "MendGadget"),
+    ("MendingRefused", "--refusal", "gadgets.MendGadget"),
+    ("MendingOverdue", "--event"),
 )
 STARTED = """
 import asyncio
@@ -49,24 +49,24 @@ async def main() -> None:
         aiohttp.ClientSession(headers=stack.headers) as http,
     ):
         for path in ("/health/ready", "/journal", "/docs"):
-            async with http.get(f"{stack.url('returns')}{path}") as answer:
+            async with http.get(f"{stack.url('gadgets')}{path}") as answer:
                 assert answer.status == 200, await answer.text()
 
 
 asyncio.run(main())
 """
-CHARGEBACK = '''
+VOUCHER = '''
 
-class ChargebackReceived(Event):
-    """Chargeback received."""
+class VoucherRedeemed(Event):
+    """Voucher redeemed."""
 
     order_id: OrderId
 '''
 TOLD = """\
 changed contracts/payments.py
-payments.ChargebackReceived is an event, such as {"order_id":"10248"}
+payments.VoucherRedeemed is an event, such as {{"order_id":"10248"}}
 Nobody sends it, and nobody reads it yet. Next:
-  contracts/payments.py:46: what it means, and its other fields, each with an example
+  contracts/payments.py:{line}: what it means, and its other fields, each with an example
 """
 
 
@@ -98,25 +98,26 @@ async def test_a_message_and_a_service_are_added(extended: Copy) -> None:
     before = files(extended.folder)
 
     said = await new(extended, "message", "payments", *ADDED[0])
-    assert (said.status, said.out[: len(TOLD)]) == (0, TOLD)
-    said = await new(extended, "service", "returns")
-    assert (said.status, "at port 8009" in said.out) == (0, True)
+    after = (extended.folder / "contracts/payments.py").read_text()
+    told = TOLD.format(line=1 + after.splitlines().index("class VoucherRedeemed(Event):"))
+    assert (said.status, said.out[: len(told)]) == (0, told)
+    said = await new(extended, "service", "gadgets")
+    assert (said.status, "at port 80" in said.out) == (0, True)
     for name, *meant in ADDED[1:]:
-        said = await new(extended, "message", "returns", name, *meant)
+        said = await new(extended, "message", "gadgets", name, *meant)
         assert said.status == 0, said.out
 
     after = files(extended.folder)
     payments = before["contracts/payments.py"].decode()
-    assert after["contracts/payments.py"].decode() == CHARGEBACK.join(
-        (payments.replace("Answer, Command, Refusal", "Answer, Command, Event, Refusal"), "")
-    )
+    imported = payments.replace("Answer, Command, Refusal", "Answer, Command, Event, Refusal")
+    assert after["contracts/payments.py"].decode() == f"{imported}{VOUCHER}"
     assert sorted(after.keys() - before.keys()) == [
-        "contracts/returns.py",
-        "services/returns/__init__.py",
-        "services/returns/app.py",
-        "services/returns/handlers.py",
-        "services/returns/sql/queries.sql",
-        "tests/returns/test_returns.py",
+        "contracts/gadgets.py",
+        "services/gadgets/__init__.py",
+        "services/gadgets/app.py",
+        "services/gadgets/handlers.py",
+        "services/gadgets/sql/queries.sql",
+        "tests/gadgets/test_gadgets.py",
     ]
     same = before.keys() - {"contracts/payments.py", "docker-compose.yml", "pyproject.toml"}
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
@@ -138,21 +139,22 @@ async def test_what_was_added_is_in_the_catalogue_and_leaves_the_links_as_they_w
     told = await extended.told("-m", "stagepost", "contracts", "--json")
     assert all(f'.{name}"' in told for name, *_ in ADDED)
     assert await extended.links("orchestrated") == await untouched.links("orchestrated")
-    ran = await extended.run("-m", "stagepost", "check")
-    assert (ran.status, ran.out.count("message that nobody sends: ")) == (1, len(ADDED))
-    assert f"{len(ADDED)} findings," in ran.out
+    found, before = [await copy.run("-m", "stagepost", "check") for copy in (extended, untouched)]
+    unsent = [ran.out.count("message that nobody sends: ") for ran in (found, before)]
+    assert (found.status, unsent[0] - unsent[1]) == (1, len(ADDED))
 
 
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         ("message payments PaymentReceived --event", "a PaymentReceived in contracts/payments.py"),
-        ("message paymets ChargebackReceived --event", "no service 'paymets'; did you mean pay"),
-        ("message payments chargeback_received --event", "a name such as ChargebackReceived"),
-        ("message payments ReceiveChargeback --event", "as ChargebackReceived, not as Receive"),
+        ("message paymets VoucherRedeemed --event", "no service 'paymets'; did you mean pay"),
+        ("message payments voucher_redeemed --event", "a name such as VoucherRedeemed"),
+        ("message payments RedeemVoucher --event", "as VoucherRedeemed, not as RedeemV"),
         ("message payments ChargeRefused --refusal Retrieve", "did you mean RetrievePayment"),
-        ("message payments ChargebackReceived", "--command, --event, --answer TO or --refusal"),
+        ("message payments VoucherRedeemed", "--command, --event, --answer TO or --refusal"),
         ("service payments", "there is a services/payments already"),
+        ("service template1", "template1 means something else here"),
     ],
 )
 async def test_what_cannot_be_is_refused_and_nothing_is_written(
@@ -179,7 +181,7 @@ async def test_a_checkout_whose_contracts_do_not_import_is_left_as_it_is() -> No
             source.write("class Broken(Command\n")
         before = files(copy.folder)
 
-        ran = await new(copy, "message", "payments", "ChargebackReceived", "--event")
+        ran = await new(copy, "message", "payments", "VoucherRedeemed", "--event")
 
         assert (ran.status, "does not import: SyntaxError" in ran.out) == (2, True), ran.out
         assert files(copy.folder) == before
@@ -188,7 +190,7 @@ async def test_a_checkout_whose_contracts_do_not_import_is_left_as_it_is() -> No
 async def test_who_is_elsewhere_is_sent_to_the_checkout(untouched: Copy, tmp_path: Path) -> None:
     code = f"import os; os.chdir({str(tmp_path)!r}); from stagepost.engine.cli import main; main()"
 
-    ran = await untouched.run("-c", code, "new", "service", "returns")
+    ran = await untouched.run("-c", code, "new", "service", "gadgets")
 
     assert (ran.status, f"go to {untouched.folder}" in ran.out) == (2, True), ran.out
     assert files(tmp_path) == {}

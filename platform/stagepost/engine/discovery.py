@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import pkgutil
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -78,13 +79,17 @@ def find_messages() -> list[type[Message]]:
     """Return every message of the contracts, module by module.
 
     Raises:
-        BadSettings: a module does not import, or a message is of a type that is not there.
+        BadSettings: a module does not import or is a folder, a message is of a type that is not
+            there, or has no version.
     """
     package: Any = imported(CONTRACTS)
+    modules = [*pkgutil.iter_modules(package.__path__)]
+    if folders := [module.name for module in modules if module.ispkg]:
+        raise BadSettings(f"{CONTRACTS}/{folders[0]} is a folder: an owner has one module")
     return [
         _complete(word)
-        for found in pkgutil.iter_modules(package.__path__)
-        for word in _words(imported(f"{CONTRACTS}.{found.name}"))
+        for module in modules
+        for word in _words(imported(f"{CONTRACTS}.{module.name}"))
     ]
 
 
@@ -94,14 +99,16 @@ def _complete(message: type[Message]) -> type[Message]:
         message.model_rebuild()
     except PydanticUndefinedAnnotation as error:
         raise BadSettings(f"{message.__module__}.{message.__name__}: {error.message}") from error
+    if type(message.VERSION) is not int or message.VERSION < 1:
+        raise BadSettings(f"{message.TYPE}: VERSION is 1, 2, ..., and not {message.VERSION!r}")
     return message
 
 
-def _words(module: ModuleType) -> Iterator[type[Message]]:
-    for word in vars(module).values():
-        is_ours = isinstance(word, type) and word.__module__ == module.__name__
-        if is_ours and issubclass(word, Command | Event):
-            yield word
+def _words(module: ModuleType) -> list[type[Message]]:
+    words = (word for word in vars(module).values() if isinstance(word, type))
+    ours = (word for word in words if word.__module__ == module.__name__)
+    # A message may have a second name.
+    return [*dict.fromkeys(word for word in ours if issubclass(word, Command | Event))]
 
 
 def imported(name: str) -> ModuleType:
@@ -112,12 +119,15 @@ def imported(name: str) -> ModuleType:
     """
     try:
         return importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadSettings(f"{name} does not import: {_fault(error)}") from error
 
 
-def _fault(error: Exception) -> str:
+def _fault(error: BaseException) -> str:
     """Say what is wrong, and in which line of a contract or of a service, where one is at fault."""
+    if isinstance(error, SyntaxError) and error.filename:
+        file = "/".join(Path(error.filename).parts[-2:])
+        return f"{type(error).__name__}: {error.msg} ({file}, line {error.lineno})"
     said = " ".join(f"{type(error).__name__}: {error}".split())
     ours = (f"{CONTRACTS}.", f"{PACKAGE}.")
     places = [

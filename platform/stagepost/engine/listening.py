@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
-import nats
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
@@ -21,14 +20,13 @@ from stagepost.engine.links import routes_of
 from stagepost.engine.operate import read_stack
 from stagepost.engine.replay.given import unknown
 from stagepost.engine.transport_names import NATS
+from stagepost.engine.transports.nats_client import BlockClient
 from stagepost.engine.transports.nats_external import subject_to
 from stagepost.engine.transports.nats_rules import EVERYTHING, subject_from
 from stagepost.errors import BadSettings, TransportUnavailable
 
 AHEAD = 10_000
 """Messages that may wait to be shown."""
-RECONNECT = {"reconnect_time_wait": 1, "max_reconnect_attempts": 10}
-"""How long a broker may be away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +73,14 @@ async def listen(data: Path, pattern: str, complain: Callable[[str], None]) -> A
     async def fault(error: Exception) -> None:
         complain(str(error) or type(error).__name__)
 
+    client = BlockClient()
     try:
-        client = await nats.connect(
-            stack[EXTERNAL][OPERATOR], closed_cb=closed, error_cb=fault, **RECONNECT
+        await client.connect(
+            stack[EXTERNAL][OPERATOR],
+            closed_cb=closed,
+            error_cb=fault,
+            reconnect_time_wait=1,
+            max_reconnect_attempts=10,  # then the broker has gone away
         )
         for subject in EVERYTHING:
             await client.subscribe(subject, cb=heard.put)

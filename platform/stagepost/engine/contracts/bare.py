@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from stagepost.engine.contracts.schema import KEY, KIND, UNIT, JsonSchema
+from stagepost.engine.contracts.schema import ANSWERS, KEY, KIND, UNIT, JsonSchema
 
 Bare: TypeAlias = dict[str, Any]
 
 _WORDS = frozenset({"title", "description", "examples", "deprecated", "discriminator"})
-_MEANT = frozenset({KEY, KIND, UNIT})
+_MEANT = frozenset({ANSWERS, KEY, KIND, UNIT})
 _ALIKE = {"const": "enum", "oneOf": "anyOf"}
 
 

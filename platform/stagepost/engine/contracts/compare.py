@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from stagepost.engine.contracts.bare import Bare, bare, text_of
-from stagepost.engine.contracts.schema import KEY, KIND, UNIT, JsonSchema
+from stagepost.engine.contracts.schema import ANSWERS, KEY, KIND, UNIT, JsonSchema
 
 
 class Rule(StrEnum):
@@ -30,6 +30,7 @@ class Rule(StrEnum):
     UNIT = "changed unit"
     KIND = "changed kind"
     KEY = "changed key"
+    ANSWERS = "answers another command"
 
 
 OF_BEFORE = frozenset({Rule.REMOVED, Rule.OPTIONAL, Rule.WIDENED, Rule.GROWN})
@@ -41,7 +42,8 @@ OF_NOW = frozenset({Rule.REQUIRED, Rule.NARROWED, Rule.SHRUNK})
 _LEAST = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
 _MOST = frozenset({"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"})
 _INSIDE = {"items": "0", "additionalProperties": "*", "propertyNames": "*"}
-_LOOKED_AT = frozenset({UNIT, KIND, KEY, "type", "enum", "properties", "required", "prefixItems"})
+_MEANT = frozenset({ANSWERS, KEY, KIND, UNIT})
+_LOOKED_AT = _MEANT | {"type", "enum", "properties", "required", "prefixItems"}
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,15 @@ def changes(was: JsonSchema, now: JsonSchema) -> list[Change]:
     return [
         *_meaning(KIND, Rule.KIND, "", old, new),
         *_meaning(KEY, Rule.KEY, "", old, new),
+        *_answered(old, new),
         *_place("", old, new),
     ]
+
+
+def _answered(was: Bare, now: Bare) -> Iterator[Change]:
+    """Compare what answers answer; who was none, or is none now, has changed its kind as well."""
+    if ANSWERS in was and ANSWERS in now:
+        yield from _meaning(ANSWERS, Rule.ANSWERS, "", was, now)
 
 
 def _meaning(name: str, rule: Rule, at: str, was: Bare, now: Bare) -> Iterator[Change]:
@@ -93,7 +102,8 @@ def _alternatives(node: Bare) -> list[Bare]:
     beside = {name: value for name, value in node.items() if name not in {"anyOf", "default"}}
     if "anyOf" not in node:
         return [beside]
-    return [one if one == {"type": "null"} else {**beside, **one} for one in node["anyOf"]]
+    each = (other for one in node["anyOf"] for other in _alternatives(one))
+    return [one if one == {"type": "null"} else {**beside, **one} for one in each]
 
 
 def _mark(node: Bare) -> tuple[str, ...]:

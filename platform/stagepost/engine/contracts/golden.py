@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -80,7 +82,8 @@ def read_golden_at(revision: str) -> list[Golden]:
     if packed.returncode:
         raise BadSettings(f"at {revision} nothing was released: it has no {CONTRACTS}/{FOLDER}")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as files:
-        members = [(member.name, files.extractfile(member)) for member in files]
+        golden = (member for member in files if member.name.endswith(".json"))
+        members = [(member.name, files.extractfile(member)) for member in golden]
         return _read((name, content.read()) for name, content in members if content is not None)
 
 
@@ -106,13 +109,20 @@ def _golden(name: str, content: bytes) -> Golden:
 
 
 def write_golden(golden: Iterable[Golden]) -> None:
-    """Release these.
+    """Release these, once all are written.
 
     Raises:
-        FileExistsError: one is released already; that is never changed.
+        BadSettings: they cannot be written.
     """
     folder = golden_folder()
-    folder.mkdir(exist_ok=True)
-    for one in golden:
-        with (folder / one.file).open("x", encoding="utf-8") as file:
-            file.write(f"{json.dumps(asdict(one), indent=2, ensure_ascii=False)}\n")
+    try:
+        folder.mkdir(exist_ok=True)
+        with TemporaryDirectory(dir=folder, prefix=".") as unfinished:
+            for one in golden:
+                text = f"{json.dumps(asdict(one), indent=2, ensure_ascii=False)}\n"
+                Path(unfinished, one.file).write_text(text, encoding="utf-8")
+            for file in sorted(Path(unfinished).iterdir()):
+                # Unlike a rename, a link never takes the place of what is released already.
+                os.link(file, folder / file.name)
+    except OSError as error:
+        raise BadSettings(f"cannot release into {folder}: {error.strerror}") from error

@@ -13,12 +13,14 @@ from stagepost.engine.contracts.schema import schema_of
 from stagepost.engine.discovery import find_services
 from stagepost.engine.styles import STYLES
 from stagepost.errors import BadMessage
-from stagepost.messages import Message, decode
+from stagepost.messages import Message, decode, encode
 
 GONE = "removed message"
 BACK = "version gone back"
 NO_UPCASTER = "no upcaster"
 UNREADABLE = "example not readable"
+ALTERED = "example not written as it was"
+ASTRAY = "not written as it is read"
 NOT_OPEN = "unknown fields not ignored"
 
 OLD = "old readers, new messages"
@@ -66,7 +68,7 @@ def problems(released: Sequence[Golden], messages: Sequence[type[Message]]) -> l
     newest = {(golden.type, golden.version): golden for golden in released}
     last = {golden.type: golden for golden in released}
     found = [
-        Problem(golden.type, golden.version, fault, ends.get(golden.type, Ends((), golden.readers)))
+        Problem(golden.type, golden.version, fault, _ends_of(golden, ends))
         for golden in released
         for fault in _faults(
             golden,
@@ -78,7 +80,7 @@ def problems(released: Sequence[Golden], messages: Sequence[type[Message]]) -> l
     return found + [
         Problem(message.TYPE, message.VERSION, fault, ends.get(message.TYPE, Ends()))
         for message in messages
-        for fault in _not_open(message)
+        for fault in (*_not_open(message), *_astray(message))
     ]
 
 
@@ -100,6 +102,12 @@ def ends_everywhere() -> Mapping[str, Ends]:
     }
 
 
+def _ends_of(golden: Golden, ends: Mapping[str, Ends]) -> Ends:
+    """Who reads it no more reads it all the same until the change is rolled out."""
+    senders, readers = ends.get(golden.type, Ends())
+    return Ends(senders, [*dict.fromkeys([*readers, *golden.readers])])
+
+
 def _faults(
     golden: Golden, message: type[Message] | None, *, is_newest: bool, is_last: bool
 ) -> Iterator[Fault]:
@@ -115,7 +123,7 @@ def _faults(
     found = changes(golden.schema, schema_of(message)) if is_current and is_newest else []
     yield from (_changed(golden, change) for change in found)
     if not found:
-        yield from _unreadable(golden, message)
+        yield from _unreadable(golden, message, is_newest=is_newest)
 
 
 def _gone() -> Fault:
@@ -146,7 +154,7 @@ def _next_version(golden: Golden) -> str:
     return f"VERSION = {version + 1} with an upcast_v{version}_v{version + 1}"
 
 
-def _unreadable(golden: Golden, message: type[Message]) -> Iterator[Fault]:
+def _unreadable(golden: Golden, message: type[Message], *, is_newest: bool) -> Iterator[Fault]:
     """Say why what was released is not read, where no schema tells: an upcaster, a validator."""
     steps = range(golden.version, message.VERSION)
     names = [f"upcast_v{step}_v{step + 1}" for step in steps]
@@ -155,11 +163,37 @@ def _unreadable(golden: Golden, message: type[Message]) -> Iterator[Fault]:
         what = f"version {message.VERSION} has no {', '.join(missing)}"
         yield Fault("", NO_UPCASTER, what, [f"write {', '.join(missing)}"], [NEW])
         return
+    ways = [f"mend {', '.join(names)}" if names else _next_version(golden)]
     try:
-        decode(golden.type, golden.version, json.dumps(golden.example).encode())
+        read = decode(golden.type, golden.version, json.dumps(golden.example).encode())
     except BadMessage as error:
-        ways = [f"mend {', '.join(names)}" if names else _next_version(golden)]
         yield Fault("", UNREADABLE, str(error), ways, [NEW])
+        return
+    if is_newest:
+        before = {} if names else golden.example
+        yield from (Fault("", ALTERED, what, ways) for what in _altered(read, before))
+
+
+def _altered(read: Message, before: Mapping[str, object]) -> Iterator[str]:
+    """Say what becomes of a body that is written: a serializer is in no schema, nor is an alias."""
+    body = encode(read)
+    try:
+        again = decode(read.TYPE, read.VERSION, body)
+    except BadMessage as error:
+        yield f"what is written is not read: {error}"
+        return
+    if again != read or not _holds(json.loads(body), before):
+        yield f"it is written as {body.decode()}"
+
+
+def _holds(now: object, before: object) -> bool:
+    """Tell whether all that a body said is said now; a part of it may have fields more."""
+    match now, before:
+        case dict(), dict():
+            return all(name in now and _holds(now[name], it) for name, it in before.items())
+        case list(), list():
+            return len(now) == len(before) and all(map(_holds, now, before))
+    return now == before
 
 
 def _not_open(message: type[Message]) -> Iterator[Fault]:
@@ -169,3 +203,16 @@ def _not_open(message: type[Message]) -> Iterator[Fault]:
         if "properties" in part and "additionalProperties" in part:
             what = f"{name} forbids or keeps them"
             yield Fault("", NOT_OPEN, what, ['extra="ignore", as every message has'], [ANY])
+
+
+def _astray(message: type[Message]) -> Iterator[Fault]:
+    """Say what is written under another name than it is read, or only one of both."""
+    read = message.model_json_schema()
+    written = message.model_json_schema(mode="serialization", by_alias=False)
+    parts = read.get("$defs", {}).keys() & written.get("$defs", {}).keys()
+    pairs = {name: (read["$defs"][name], written["$defs"][name]) for name in sorted(parts)}
+    for name, both in {message.__name__: (read, written), **pairs}.items():
+        was, now = (part.get("properties", {}).keys() for part in both)
+        if was != now:
+            what = f"{name}: {', '.join(sorted(was ^ now))}"
+            yield Fault("", ASTRAY, what, ["no alias, no exclude, no computed field"], [OLD, NEW])

@@ -36,7 +36,8 @@ def golden_of(
     """
     for message in messages:
         said = (message.TYPE, message.VERSION)
-        form = 1 + sum((golden.type, golden.version) == said for golden in released)
+        forms = (golden.form for golden in released if (golden.type, golden.version) == said)
+        form = 1 + max(forms, default=0)
         readers = [*ends.get(message.TYPE, Ends()).readers]
         yield Golden(*said, form, readers, schema_of(message), _example(message))
 

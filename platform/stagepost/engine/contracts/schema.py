@@ -1,4 +1,4 @@
-"""What a message says as JSON Schema 2020-12: its body, its version, its kind, its key, its units.
+"""What a message says as JSON Schema 2020-12: its body and its units, its version, kind and key.
 
 A field that has a unit says so in its metadata (`json_schema_extra={UNIT: "minor unit"}`), so that
 the unit stands beside the type.
@@ -13,18 +13,25 @@ from stagepost.messages import Answer, Message, Refusal
 JsonSchema: TypeAlias = dict[str, object]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-KEY, KIND, UNIT, VERSION = "x-key", "x-kind", "x-unit", "x-version"
+ANSWERS, KEY, KIND = "x-answers", "x-key", "x-kind"
+UNIT, VERSION = "x-unit", "x-version"
 
 
 def schema_of(message: type[Message]) -> JsonSchema:
-    """Return the schema of a message's body, with its kind, key and version."""
+    """Return the schema of a message's body, with its kind, key, version and what it answers."""
+    answers = {ANSWERS: _answered(message)} if issubclass(message, Answer) else {}
     return {
         "$schema": DIALECT,
         **message.model_json_schema(),
         KIND: kind_of(message),
+        **answers,
         KEY: message.KEY,
         VERSION: message.VERSION,
     }
+
+
+def _answered(answer: type[Answer]) -> list[str]:
+    return sorted(command.TYPE for command in (answer.TO, *answer.ALSO))
 
 
 def kind_of(message: type[Message]) -> str:

@@ -21,6 +21,8 @@ NOUNS_TOO, DOUBLING, IN_EED, NO_PARTICIPLES, STATES = (
     for name in ("nouns_too", "doubling", "in_eed", "no_participles", "states")
 )
 VERBS = PURE | NOUNS_TOO
+BOTH = frozenset(base for base, told in PARTICIPLES.items() if base == told)
+"""What is the same in the imperative and in the past: set, put, read."""
 WORDS = re.compile("[A-Z]+(?![a-z])|[A-Z][a-z0-9]*")
 
 
@@ -32,9 +34,11 @@ def check_command(name: str) -> None:
     """
     *before, last = words = WORDS.findall(name)
     first, *rest = words
+    if first.lower() in VERBS and last.lower() in BOTH:
+        return
     if _is_past(last):
         raise _wrong("a command is said in the imperative", name, [_base(last), *before])
-    if _is_past(first) or _is_ongoing(first):
+    if (_is_past(first) and first.lower() not in BOTH) or _is_ongoing(first):
         raise _wrong("a command is said in the imperative", name, [_base(first), *rest])
     if _is_thing(first):
         better = [last, *before] if last.lower() in VERBS else []

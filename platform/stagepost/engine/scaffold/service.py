@@ -27,7 +27,7 @@ FILES = {
 OF_THE_STACK = frozenset(
     {
         *("admin", "audit", "auditor", "external", "nats", "operator", "postgres"),
-        *("cli", "front", "prepare", "provide"),
+        *("cli", "front", "prepare", "provide", "template0", "template1"),
     }
 )
 """What databases, users, processes and containers are called that are no service's."""
@@ -46,8 +46,15 @@ def check_name(name: str, checkout: Path) -> None:
     if keyword.iskeyword(name) or name in OF_THE_STACK:
         raise BadSettings(f"{name} means something else here: a service needs another name")
     for taken in (f"services/{name}", f"services/{name}.py", f"contracts/{name}.py"):
-        if (checkout / taken).exists():
+        if _has_something(checkout / taken):
             raise BadSettings(f"there is a {taken} already: a service needs another name")
+
+
+def _has_something(path: Path) -> bool:
+    """Tell whether it is there; what a change of branches leaves of a folder does not count."""
+    if not path.is_dir():
+        return path.exists()
+    return any(inside.name != "__pycache__" for inside in path.iterdir())
 
 
 def port_beside(taken: Collection[int], services: Collection[int]) -> int:
