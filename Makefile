@@ -59,6 +59,9 @@ sbom:
 installed:
 	@$(PYTHON) platform/install.py
 
+# Litestar invents examples with them, where somebody asks for that; in the image they would be 25 MB.
+UNUSED = faker polyfactory
+
 # Writes down the newest versions that fit pyproject.toml, with their hashes.
 lock: installed
 	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra dev --upgrade \
@@ -66,6 +69,7 @@ lock: installed
 	  pyproject.toml -o platform/requirements.lock
 	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  $(foreach package,$(UNUSED),--no-emit-package $(package)) \
 	  --constraint platform/requirements.lock pyproject.toml -o platform/image.lock
 	@$(RUN) uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
