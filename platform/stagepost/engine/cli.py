@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from dataclasses import asdict
 from datetime import datetime
@@ -69,7 +70,14 @@ def run(service: str) -> None:
     from stagepost.engine.serve import run as serve
     from stagepost.engine.settings import load_settings
 
-    uvloop.run(serve(service.removeprefix("services."), load_settings()))
+    async def serve_to_the_end() -> None:
+        await serve(service.removeprefix("services."), load_settings())
+        # All is closed. uvloop would wait for a name that is still looked up, of a host that has
+        # gone: 12 s were seen, longer than who stops a container waits.
+        sys.stdout.flush()
+        os._exit(0)
+
+    uvloop.run(serve_to_the_end())
 
 
 @app.command
