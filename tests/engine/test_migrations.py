@@ -17,17 +17,18 @@ from stagepost.engine.stack.databases import Databases
 from stagepost.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
 
 PLATFORM = [
-    f"00{name}.sql"
+    f"0{name}.sql"
     for name in (
-        "1_logs",
-        "2_append",
-        "3_waiting",
-        "4_clock",
-        "5_snapshots",
-        "6_feed",
-        "7_flow",
-        "8_rebuilds",
-        "9_past_snapshots",
+        "01_logs",
+        "02_append",
+        "03_waiting",
+        "04_clock",
+        "05_snapshots",
+        "06_feed",
+        "07_flow",
+        "08_rebuilds",
+        "09_past_snapshots",
+        "10_external",
     )
 ]
 _numbers = count(1)
