@@ -136,6 +136,28 @@ def test_a_file_that_is_not_ours_to_read_is_named(
     assert "STAGEPOST_PORT cannot be read (Port to serve HTTP on" in complaint()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DATABASE", "localhost/payments", "it is no URL such as postgresql://"),
+        ("DATABASE", f"{DATABASE}?sslmode=verify-full&sslrootcert=/nowhere", "no certificate in"),
+        ("DATABASE", f"{DATABASE}?sslrootcert={__file__}", f"no certificate in {__file__}"),
+        ("NATS_URL", "localhost:4222", "it is no URL such as nats://"),
+        ("NATS_URL", "http://payments:secret@localhost", "it is no URL such as nats://"),
+        ("NATS_CA", "/nowhere", "Path does not point to a file"),
+        ("NATS_CA", __file__, f"no certificate in {__file__}"),
+    ],
+)
+def test_an_address_or_a_certificate_that_is_none_is_named_before_anybody_connects(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(f"STAGEPOST_{name}", value)
+    complained = complaint()
+    assert f"STAGEPOST_{name}: " in complained
+    assert said in complained
+    assert "secret" not in complained
+
+
 def test_a_complaint_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGEPOST_PORT", "wrong")
     assert "secret" not in complaint()

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from stagepost.errors import Misuse, StoreUnavailable
+from stagepost.errors import BadSettings, Misuse, StoreUnavailable
 
 SQL = Path(__file__).parent / "sql"
 
@@ -60,6 +60,7 @@ async def open_pool(dsn: str, *, size: int = 6, settings: Mapping[str, str] = PL
     """Connect to a database, each session with these settings.
 
     Raises:
+        BadSettings: its address is none.
         StoreUnavailable: it cannot be reached, or does not let us in.
     """
     try:
@@ -71,8 +72,12 @@ async def open_pool(dsn: str, *, size: int = 6, settings: Mapping[str, str] = PL
             command_timeout=60,
             server_settings=dict(settings),
         )
-    except (*UNREACHABLE, asyncpg.InvalidAuthorizationSpecificationError) as error:
+    except asyncpg.ClientConfigurationError as error:
+        raise BadSettings(f"the address of a database is wrong: {error}") from None
+    except (*UNREACHABLE, asyncpg.PostgresError) as error:
         raise StoreUnavailable(f"cannot connect to the database: {error}") from error
+    except ValueError:  # what it says may be a part of the password
+        raise BadSettings("the address of a database is wrong: it cannot be read") from None
 
 
 async def acquire(pool: Pool) -> PooledConnection:

@@ -226,7 +226,9 @@ async def _reach_database(dsn: str) -> Pool:
         while True:
             try:
                 return await open_pool(dsn)
-            except StoreUnavailable:
+            except BadSettings as error:
+                raise BadSettings(f"cannot start: STAGEPOST_DATABASE: {error}") from None
+            except StoreUnavailable as error:
                 if asyncio.get_running_loop().time() > until:
-                    raise
+                    raise StoreUnavailable(f"{error} (STAGEPOST_DATABASE)") from error
             await asyncio.sleep(0.2)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
+    AfterValidator,
     DirectoryPath,
     Field,
     FilePath,
@@ -45,12 +48,37 @@ def _unique() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
+def _is_certificate(file: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError:  # ssl.SSLError is one
+        raise ValueError(f"there is no certificate in {file}") from None
+    return file
+
+
+def _is_postgres(dsn: SecretStr) -> SecretStr:
+    parts = urlsplit(dsn.get_secret_value())
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise ValueError("it is no URL such as postgresql://user:password@host:5432/database")
+    for file in parse_qs(parts.query).get("sslrootcert", ()):
+        _is_certificate(Path(file))
+    return dsn
+
+
+def _is_nats(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("nats://", "tls://")):
+        raise ValueError("it is no URL such as nats://user:password@host:4222, or tls://...")
+    return url
+
+
 class Settings(BaseSettings):
     """What a service is told when it starts; every name has the prefix STAGEPOST_."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
-    database: SecretStr = Field(description="DSN of the service's own database, as its own role.")
+    database: Annotated[SecretStr, AfterValidator(_is_postgres)] = Field(
+        description="DSN of the service's own database, as its own role."
+    )
     style: str = Field(
         default=ORCHESTRATED,
         pattern=f"^({'|'.join(STYLES)})$",
@@ -70,7 +98,7 @@ class Settings(BaseSettings):
         description="Who may send which commands from outside, beside the operator:"
         ' {"webshop": ["payments.RetrievePayment"]}.',
     )
-    nats_url: SecretStr | None = Field(
+    nats_url: Annotated[SecretStr, AfterValidator(_is_nats)] | None = Field(
         default=None, description="URL of the NATS server, with the service's user and password."
     )
     kafka: Path | None = Field(
@@ -82,7 +110,7 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Where services are, for links over HTTP: {"payments": "http://127.0.0.1:8002"}.',
     )
-    nats_ca: FilePath | None = Field(
+    nats_ca: Annotated[FilePath, AfterValidator(_is_certificate)] | None = Field(
         default=None,
         description="Certificate of whoever vouches for the NATS server, where its URL is tls://...",
     )

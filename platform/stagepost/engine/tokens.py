@@ -43,7 +43,10 @@ class Issuer:
 
     def __init__(self, secret: str) -> None:
         if len(secret) < SHORTEST:
-            raise BadSettings(f"the secret that signs tokens must have {SHORTEST} characters")
+            raise BadSettings(
+                f"the secret that signs tokens (STAGEPOST_TOKEN_SECRET) must have {SHORTEST}"
+                " characters or more"
+            )
         self._key = Ed25519PrivateKey.from_private_bytes(sha256(secret.encode()).digest())
 
     @property

@@ -1,0 +1,41 @@
+"""A service that does not get to its database when it starts says which setting is to blame."""
+
+from __future__ import annotations
+
+import pytest
+
+from stagepost.engine import serve
+from stagepost.engine.database import open_pool
+from stagepost.errors import BadSettings, StoreUnavailable
+from tests.conftest import Database
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("sslmode=verify", "`sslmode` parameter must be one of"),
+        ("port=a-port", "it cannot be read"),
+    ],
+)
+async def test_an_address_that_is_none_is_not_tried_again(
+    database: Database, more: str, said: str
+) -> None:
+    with pytest.raises(BadSettings) as raised:
+        await serve._reach_database(f"{database.service}&{more}")
+    assert "STAGEPOST_DATABASE: the address of a database is wrong" in str(raised.value)
+    assert said in str(raised.value)
+    assert "a-port" not in str(raised.value)
+
+
+async def test_who_is_not_let_in_says_by_which_setting(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "START_SECONDS", 0.0)
+    dsn = database.service.replace(f"/{database.name}?", "/no-such-database?")
+    with pytest.raises(StoreUnavailable, match=r"does not exist \(STAGEPOST_DATABASE\)"):
+        await serve._reach_database(dsn)
+
+
+async def test_a_parameter_that_the_server_does_not_know_is_no_bug(database: Database) -> None:
+    with pytest.raises(StoreUnavailable, match='unrecognized configuration parameter "sslmod"'):
+        await open_pool(f"{database.service}&sslmod=verify-full", size=1)
