@@ -55,7 +55,10 @@ async def test_a_route_that_says_nothing_is_for_operators(
 ) -> None:
     assert (await client.get("/journal", headers=shown(Role.OPERATOR))).status_code == 200
     refused = problem_of(await client.get("/journal", headers=shown(role)))
-    assert (refused["status"], refused["detail"]) == (403, f"this is not for a {role}")
+    assert (refused["status"], refused["detail"]) == (
+        403,
+        f"the token's role is {role}; this takes operator",
+    )
 
 
 @pytest.mark.parametrize(

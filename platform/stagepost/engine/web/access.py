@@ -67,7 +67,9 @@ class Access:
             return
         caller = self._caller(request)
         if caller.role not in allowed:
-            raise PermissionDeniedException(f"this is not for a {caller.role}")
+            raise PermissionDeniedException(
+                f"the token's role is {caller.role}; this takes {' or '.join(sorted(allowed))}"
+            )
         if caller.role is Role.CUSTOMER:
             self._count(f"customer {caller.sub}")
         request.scope["user"] = caller

@@ -31,6 +31,7 @@ _RETRY_AFTER: Schema = {
     "required": True,
     "schema": {"type": "integer", "minimum": 0},
 }
+_PASSING = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _SCHEME = "bearer"
 _Key: TypeAlias = tuple[str, Literal["validation", "serialization"], TypeAdapter[Any]]
 
@@ -115,7 +116,12 @@ def describe(service: Service, app: Litestar) -> Schema:
         "components": {
             "schemas": definitions.get("$defs", {}),
             "securitySchemes": {
-                _SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+                _SCHEME: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A token: where the stack runs, `stagepost token` prints one.",
+                }
             },
         },
     }
@@ -182,7 +188,7 @@ def _responses(operation: Operation, schemas: dict[str, Schema]) -> Iterator[tup
     yield str(operation.handler.status_code), answer
     for status, spec in sorted(operation.refusals.items()):
         refusal: Schema = {"description": spec.description}
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in _PASSING:
             refusal["headers"] = {"Retry-After": _RETRY_AFTER}
         if spec.data_container is not None:
             media_type = str(getattr(spec.media_type, "value", spec.media_type))
