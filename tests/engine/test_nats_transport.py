@@ -42,6 +42,39 @@ async def test_a_copy_of_an_old_message_at_the_tail_keeps_nobody_from_publishing
     await transport.close()
 
 
+async def test_what_somebody_has_delivered_into_our_stream_is_not_taken_for_ours(
+    nats_server: NatsServer,
+) -> None:
+    """Who reads may name any subject to be answered at: there JetStream says what they like."""
+    await nats_server.provision()
+    ours = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    publisher = await ours.publisher(SOURCE)
+    await publisher.tail()
+    first, second = message(1), message(2)
+    await publisher.publish([first])
+
+    thief = await nats.connect(nats_server.url("customers"), inbox_prefix=b"_INBOX_customers")
+    subject, inside = "customers.event.CustomerRegistered", f"{SOURCE}.event.Anything"
+    forged = headers_of(message(2, incarnation=2**31 - 2))
+    await thief.request(subject, b"{}", headers=forged)
+    pull = "$JS.API.CONSUMER.MSG.NEXT.customers.customers"
+    await thief.publish(pull, b'{"no_wait": true}', reply=inside)
+    await thief.flush()
+    await asyncio.sleep(0.3)
+    await thief.publish(subject, b"{}", reply=inside)  # the answer to it is the tail
+    await thief.flush()
+
+    client = await ours._connected()
+    async with asyncio.timeout(5):
+        while (await ask(client, f"STREAM.INFO.{SOURCE}"))["state"]["messages"] < 3:
+            await asyncio.sleep(0.05)
+    assert await publisher.tail() == StreamId(1, 1, first.id)
+    await publisher.publish([second])
+    assert await publisher.tail() == StreamId(1, 2, second.id)
+    await thief.close()
+    await ours.close()
+
+
 async def test_a_reader_whose_deliveries_do_not_follow_on_each_other_begins_again(
     nats_server: NatsServer,
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from socket import IPPROTO_TCP, TCP_INFO, create_server
 
 import httpx
@@ -238,6 +239,31 @@ async def test_a_client_that_never_finishes_its_request_is_cut_off(
     async with asyncio.timeout(5):
         await reader.read()
     writer.close()
+
+
+@pytest.mark.parametrize(
+    "piece", [b"a", b"a: b\r\n"], ids=["one header without an end", "headers without an end"]
+)
+async def test_a_client_that_says_too_much_before_its_body_is_cut_off(
+    client: httpx.AsyncClient, piece: bytes
+) -> None:
+    reader, writer = await connect(client)
+    writer.write(b"GET /health/live HTTP/1.1\r\nHost: x\r\na: ")
+    async with asyncio.timeout(5):
+        with suppress(ConnectionError):
+            for _ in range(3):
+                writer.write(piece * (server.MAX_HEAD // len(piece)))
+                await writer.drain()
+            assert await reader.read() == b""
+    assert (await client.get("/health/live")).status_code == 200
+    writer.close()
+
+
+async def test_what_a_body_has_does_not_count_as_headers(client: httpx.AsyncClient) -> None:
+    for _ in range(3):
+        body = b" " * (2 * server.MAX_HEAD)
+        answer = await client.put("/baskets/a", content=body, headers=JSON)
+        assert problem_of(answer)["status"] == 400
 
 
 async def test_a_client_that_asks_again_and_again_is_not_cut_off(

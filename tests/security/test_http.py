@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import httpx
 import jwt
@@ -117,6 +118,24 @@ async def test_a_customer_sees_and_changes_only_themselves(site: Site) -> None:
         assert is_problem(await as_bob.patch(f"/customers/{ada}", **change), 404)
         assert is_problem(await as_service.patch(f"/customers/{ada}", **change), 403)
         assert (await as_ada.get(f"/customers/{ada}")).json()["name"] == "Ada Lovelace"
+
+
+async def test_what_a_customer_was_answered_is_told_to_nobody_else(site: Site) -> None:
+    """The body does not say who registers: with another's key it would be answered as theirs."""
+    ada, bob = a_name("ada"), a_name("bob")
+    asked: dict[str, Any] = {
+        "json": {"name": "Ada Lovelace", "email": f"{ada}@example.org"},
+        "headers": {"Idempotency-Key": a_name("key")},
+    }
+    async with (
+        site.asked_by(Role.CUSTOMER, ada, "customers") as as_ada,
+        site.asked_by(Role.CUSTOMER, bob, "customers") as as_bob,
+    ):
+        for _ in range(2):
+            assert (await as_ada.post("/customers", **asked)).json() == {"customer_id": ada}
+        refused = await as_bob.post("/customers", **asked)
+        assert is_problem(refused, 422)
+        assert ada not in refused.text
 
 
 async def test_a_customer_sees_only_their_own_points_and_mails(site: Site) -> None:

@@ -73,8 +73,17 @@ async def message_at(client: Client, stream: str, reader: str, sequence: int) ->
 
 
 async def stored_message(client: Client, stream: str, sequence: int) -> Mapping[str, str]:
-    """Return the headers of a stored message of a stream that is our own."""
+    """Return the headers of a stored message of a stream that is our own.
+
+    Raises:
+        ForeignMessage: somebody who may not publish here had it delivered here. It keeps its
+            subject then, and whatever its headers say is theirs.
+        NoMessage: it is not there.
+        TransportUnavailable
+    """
     answer = await ask(client, f"STREAM.MSG.GET.{stream}", {"seq": sequence})
+    if not answer["message"]["subject"].startswith(f"{stream}."):
+        raise ForeignMessage(f"the stream of {stream} has a message that {stream} did not write")
     raw = base64.b64decode(answer["message"].get("hdrs", "")).decode()
     lines = (line.partition(":") for line in raw.splitlines()[1:] if line)
     return {name: value.strip() for name, _, value in lines}

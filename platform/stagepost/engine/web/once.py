@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias, TypeVar
 from litestar.params import HeaderParameter
 from pydantic import BaseModel
 
+from stagepost.engine.web.access import own_id
 from stagepost.engine.web.problems import AnyRequest
 from stagepost.messages import Text
 
@@ -23,8 +24,11 @@ IdempotencyKey: TypeAlias = Annotated[
 
 
 def fingerprint(request: AnyRequest, body: BaseModel) -> bytes:
-    """Tell requests apart that come with one key: where to, and what was understood."""
-    asked = f"{request.method} {request.url.path}\n{body.model_dump_json()}"
+    """Tell requests apart that come with one key: of which customer, where to, what was understood.
+
+    What one customer was answered is not told to another.
+    """
+    asked = f"{own_id(request)}\n{request.method} {request.url.path}\n{body.model_dump_json()}"
     return sha256(asked.encode()).digest()
 
 

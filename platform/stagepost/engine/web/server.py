@@ -41,13 +41,30 @@ REQUEST_SECONDS = 10.0
 """How long a client may take to send a request, from connecting or its first byte to its last."""
 
 
+MAX_HEAD = 64 * 1024
+"""Bytes that a request may have before its body: its address and its headers."""
+
+
 class Connection(HttpToolsProtocol):
     """A connection that is closed where its client sends nothing, or never finishes a request.
 
-    uvicorn only limits the silence after an answer.
+    Or where it says too much before it says what: uvicorn keeps whatever comes of that, and only
+    limits the silence after an answer.
     """
 
     _limit: asyncio.TimerHandle | None = None
+    _head = 0
+    _is_in_head = True
+    _was_told_what = False
+
+    def data_received(self, data: bytes) -> None:
+        """Read on. What ends one request and begins the next counts for neither."""
+        was_in_head, self._was_told_what = self._is_in_head, False
+        super().data_received(data)
+        if was_in_head and self._is_in_head and not self._was_told_what:
+            self._head += len(data)
+            if self._head > MAX_HEAD:
+                self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -57,7 +74,12 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._await_request()
 
+    def on_headers_complete(self) -> None:
+        self._is_in_head, self._was_told_what, self._head = False, True, 0
+        super().on_headers_complete()
+
     def on_message_complete(self) -> None:
+        self._is_in_head = True
         self._stop_waiting()
         super().on_message_complete()
 
