@@ -38,7 +38,7 @@ from stagepost.engine.views import fold
 from stagepost.view import Recorded, Row
 from tests.bench.load import BenchFailed
 from tests.bench.servers import Servers
-from tests.corpus.stored import read, released
+from tests.corpus.stored import newest, read
 from tests.order_flow import ORDER_FLOW
 
 EVENTS = 60_000
@@ -92,7 +92,7 @@ def _databases(servers: Servers, data: Path) -> Databases:
 
 def history(service: str, events: int) -> Iterator[tuple[Any, ...]]:
     """Give the streams of a service's newest corpus again and again, under other references."""
-    streams = [line.stored for line in read(released(service)[-1])]
+    streams = [line.stored for line in read(newest(service))]
     given = 0
     while given < events:
         other = b'"reference":"%d-' % given

@@ -109,7 +109,7 @@ async def places(new_database: NewDatabase) -> AsyncIterator[tuple[Place, Place]
 
 async def fill(store: PostgresStore) -> None:
     """Let all happen that leaves something in a store, also what an older release wrote."""
-    for line in read(released("payments")[0]):
+    for line in read(released("payments")[0].read_text()):
         await append(store, Commit(heard(line.stream), events=line.stored))
     last = Commit(
         heard("4"),

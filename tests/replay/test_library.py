@@ -51,7 +51,7 @@ async def place(new_database: NewDatabase) -> AsyncIterator[Place]:
     store = await PostgresStore.connect(database.service, "payments")
     streams = []
     for file in released("payments"):
-        for line in read(file):
+        for line in read(file.read_text()):
             name = uuid4()
             events = [replace(event, originator_id=name) for event in line.stored]
             await append(store, Commit(heard(str(name)), events=events))
