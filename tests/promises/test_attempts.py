@@ -46,7 +46,8 @@ class Doors:
         return f"nats://{name}:secret@127.0.0.1:{self.nats_port}"
 
 
-@pytest.fixture(scope="session")
+# Ended with this module: another brings a broker of its own under the same name.
+@pytest.fixture(scope="module")
 async def doors(
     databases: Databases, postgres: Postgres, supervisor: Supervisor, folder: Path
 ) -> AsyncIterator[Doors]:
