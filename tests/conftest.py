@@ -17,8 +17,12 @@ from stagepost.engine.discovery import find_services
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.folder import Passwords, held
+from stagepost.engine.stack.foreground import PARENT
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Supervisor
+
+# Who started us is not who starts what we start: that would think itself left alone, and end.
+os.environ.pop(PARENT, None)
 
 # Elsewhere each run tries examples that nobody has tried; what lands must not depend on luck. How
 # long an example takes says how busy the machine is.
