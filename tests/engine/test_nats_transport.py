@@ -52,6 +52,12 @@ async def test_what_somebody_has_delivered_into_our_stream_is_not_taken_for_ours
     await publisher.tail()
     first, second = message(1), message(2)
     await publisher.publish([first])
+    client = await ours._connected()
+
+    async def until_stored(number: int) -> None:
+        async with asyncio.timeout(5):
+            while (await ask(client, f"STREAM.INFO.{SOURCE}"))["state"]["messages"] < number:
+                await asyncio.sleep(0.05)
 
     thief = await nats.connect(nats_server.url("customers"), inbox_prefix=b"_INBOX_customers")
     subject, inside = "customers.event.CustomerRegistered", f"{SOURCE}.event.Anything"
@@ -59,15 +65,9 @@ async def test_what_somebody_has_delivered_into_our_stream_is_not_taken_for_ours
     await thief.request(subject, b"{}", headers=forged)
     pull = "$JS.API.CONSUMER.MSG.NEXT.customers.customers"
     await thief.publish(pull, b'{"no_wait": true}', reply=inside)
-    await thief.flush()
-    await asyncio.sleep(0.3)
+    await until_stored(2)
     await thief.publish(subject, b"{}", reply=inside)  # the answer to it is the tail
-    await thief.flush()
-
-    client = await ours._connected()
-    async with asyncio.timeout(5):
-        while (await ask(client, f"STREAM.INFO.{SOURCE}"))["state"]["messages"] < 3:
-            await asyncio.sleep(0.05)
+    await until_stored(3)
     assert await publisher.tail() == StreamId(1, 1, first.id)
     await publisher.publish([second])
     assert await publisher.tail() == StreamId(1, 2, second.id)

@@ -159,12 +159,12 @@ def routes() -> Iterator[tuple[str, str, str, HTTPRouteHandler]]:
         app = make_app(
             service,
             desk=None,  # type: ignore[arg-type]  # nothing is asked
-            queries=None,  # type: ignore[arg-type]
+            queries=None,  # type: ignore[arg-type]  # nor read
             store=MemoryStore(name, ManualClock()),
             ids=SeededIds(1),
-            answers=None,  # type: ignore[arg-type]
+            answers=None,  # type: ignore[arg-type]  # nobody waits for any
             probes=[],
-            registry=None,  # type: ignore[arg-type]
+            registry=None,  # type: ignore[arg-type]  # nor for metrics
             flow=Flow(),
             authenticate=an_operator,
         )
