@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sysconfig
 import time
+import urllib.request
 from collections.abc import Collection
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +16,14 @@ from stagepost.engine.discovery import find_services
 from stagepost.engine.external import Senders
 from stagepost.engine.links import Links
 from stagepost.engine.service import Service
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision, users
+from stagepost.engine.stack.ports import free_port
+from stagepost.engine.transports.nats_rules import (
+    ADMIN,
+    STREAMS,
+    nats_config,
+    provision,
+    users,
+)
 
 
 class NatsServer:
@@ -28,9 +37,7 @@ class NatsServer:
     ) -> None:
         self._services = list(services or find_services().values())
         self._links = Links(external=senders)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port, self._monitor = free_port(), free_port()
         self._config = folder / "nats.conf"
         self._config.write_text(
             nats_config(
@@ -38,6 +45,7 @@ class NatsServer:
                 self._links,
                 host="127.0.0.1",
                 port=self.port,
+                monitor=f"127.0.0.1:{self._monitor}",
                 store_dir=folder / "a store",
                 passwords=dict.fromkeys(users(self._services, senders), "secret"),
             )
@@ -69,6 +77,12 @@ class NatsServer:
     def _answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0 and bool(probe.recv(4))
+
+    def answers_awaited(self) -> int:
+        """Return for how many answers, that go to another account, the server has a place."""
+        url = f"http://127.0.0.1:{self._monitor}/accountz?acc={STREAMS}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return len(json.load(answer)["account_detail"].get("responses", {}))
 
     async def provision(self) -> None:
         await provision(self.url(ADMIN), self._services, self._links)

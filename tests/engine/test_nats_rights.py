@@ -6,18 +6,21 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import nats
 import pytest
 from nats.aio.client import Client
+from nats.errors import TimeoutError as NatsTimeout
 
 from stagepost.engine.external import EXTERNAL
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import Routes, routes_of
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports import nats_rules
-from stagepost.engine.transports.nats_rules import permissions
+from stagepost.engine.transports.nats_api import API, OWN_API, ask, next_of
+from stagepost.engine.transports.nats_rules import ADMIN, service_rights
 from tests.engine.nats_server import NatsServer
 
 NOWHERE = "nowhere"
@@ -109,21 +112,22 @@ async def test_a_service_makes_and_deletes_no_streams_or_consumers(connect: Conn
         ("CONSUMER.RESET.payments.fulfillment", {"seq": 1}),
         ("CONSUMER.MSG.NEXT.payments.fulfillment", None),
     ):
-        assert not await user.may_publish(f"$JS.API.{call}", body), call
+        for api in (API, OWN_API):
+            assert not await user.may_publish(f"{api}.{call}", body), (api, call)
 
 
 async def test_a_service_looks_at_its_own_stream_and_at_those_it_reads(connect: Connect) -> None:
     user = await connect("payments")
-    assert await user.may_publish("$JS.API.STREAM.INFO.payments")
-    assert await user.may_publish("$JS.API.CONSUMER.RESET.fulfillment.payments", {"seq": 1})
-    assert not await user.may_publish("$JS.API.STREAM.MSG.GET.shipping", {"seq": 1})
-    assert not await user.may_publish("$JS.API.STREAM.INFO.shipping")
+    assert await user.may_publish(f"{API}.STREAM.INFO.payments")
+    assert await user.may_publish(f"{API}.CONSUMER.RESET.fulfillment.payments", {"seq": 1})
+    assert not await user.may_publish(f"{API}.STREAM.MSG.GET.shipping", {"seq": 1})
+    assert not await user.may_publish(f"{API}.STREAM.INFO.shipping")
 
 
 async def test_a_service_reads_what_it_tells_itself(connect: Connect) -> None:
     user = await connect("customers")
-    assert await user.may_publish("$JS.API.CONSUMER.RESET.customers.customers", {"seq": 1})
-    assert await user.may_publish("$JS.API.CONSUMER.MSG.NEXT.customers.customers")
+    assert await user.may_publish(f"{API}.CONSUMER.RESET.customers.customers", {"seq": 1})
+    assert await user.may_publish(f"{API}.CONSUMER.MSG.NEXT.customers.customers")
 
 
 @pytest.mark.parametrize(
@@ -143,6 +147,70 @@ async def test_only_instances_of_a_service_tell_and_hear_each_others_words(
     assert await user.may_subscribe("_WORDS.payments")
     assert not await user.may_publish("_WORDS.ordering")
     assert not await user.may_subscribe("_WORDS.ordering")
+
+
+async def test_what_a_service_is_answered_comes_to_no_other_s_stream(
+    connect: Connect, nats_server: NatsServer
+) -> None:
+    """No rule is about where the answer shall go: who is where the streams are gets it anywhere."""
+    fulfillment = await connect("fulfillment")
+    for _ in range(2):
+        await fulfillment.client.request("fulfillment.command.payments.RetrievePayment", b"{}")
+    asks = (
+        "payments.event.PaymentReceived",
+        f"{API}.STREAM.INFO.payments",
+        f"{API}.CONSUMER.INFO.fulfillment.payments",
+        next_of("fulfillment", "payments"),
+    )
+    payments, admin = [(await connect(name)).client for name in ("payments", ADMIN)]
+    for count, subject in enumerate(asks, 1):
+        for client in (payments, admin):
+            await client.publish(subject, reply="ordering.event.OrderPlaced")
+            await client.flush()
+        await until_stored(nats_server, "ordering", count)
+    assert await stored(nats_server, "ordering") == len(asks)
+
+
+async def test_a_service_is_in_a_place_of_its_own_even_without_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_rules, "permissions", lambda *_: {})
+    server = NatsServer(tmp_path)
+    server.start()
+    try:
+        await server.provision()
+        payments = await nats.connect(server.url("payments"))
+        fulfillment = await nats.connect(server.url("fulfillment"))
+        heard = await payments.subscribe("fulfillment.>")
+        await payments.publish("fulfillment.event.Forged")
+        await payments.publish("$JS.API.STREAM.DELETE.fulfillment")
+        await payments.publish(f"{API}.STREAM.DELETE.fulfillment")
+        await payments.publish(f"{API}.CONSUMER.DELETE.fulfillment.payments")
+        await payments.flush()
+        await fulfillment.request("fulfillment.event.FulfillmentOverdue")
+        assert await stored(server, "fulfillment") == 1
+        assert (await heard.next_msg()).subject == "fulfillment.event.Forged"  # said by itself
+        with pytest.raises(NatsTimeout):
+            await heard.next_msg(0.2)
+        await payments.request(next_of("fulfillment", "payments"), b'{"no_wait": true}')
+        for client in (payments, fulfillment):
+            await client.close()
+    finally:
+        server.kill()
+
+
+async def stored(server: NatsServer, stream: str) -> int:
+    """Return how many messages a stream has."""
+    admin = await nats.connect(server.url(ADMIN))
+    info = await ask(admin, f"STREAM.INFO.{stream}")
+    await admin.close()
+    return int(info["state"]["messages"])
+
+
+async def until_stored(server: NatsServer, stream: str, count: int) -> None:
+    async with asyncio.timeout(5):
+        while await stored(server, stream) < count:
+            await asyncio.sleep(0.02)
 
 
 async def test_nobody_gets_in_without_a_name(nats_server: NatsServer) -> None:
@@ -168,10 +236,8 @@ FLOWS = {
 
 def pulls(flow: Flow, reader: str) -> set[str]:
     """From whom a service may pull, by the rules."""
-    allowed = permissions(flow.services[reader], flow.services, flow.links)["publish"]["allow"]
-    found = [
-        re.fullmatch(r"\$JS\.API\.CONSUMER\.MSG\.NEXT\.(\w+)\.(\w+)", each) for each in allowed
-    ]
+    used = service_rights(flow.services[reader], flow.services, flow.links).uses
+    found = [re.fullmatch(r"\$JS\.API\.CONSUMER\.MSG\.NEXT\.(\w+)\.(\w+)", each) for each in used]
     assert {each[2] for each in found if each} <= {reader}
     return {each[1] for each in found if each}
 
@@ -199,11 +265,11 @@ def test_the_rules_let_a_service_read_what_its_links_over_nats_say_and_nothing_e
 def test_no_rule_lets_anybody_make_anything_or_see_another_s_stream(name: str) -> None:
     flow = FLOWS[name]
     for service in flow.services.values():
-        for subject in permissions(service, flow.services, flow.links)["publish"]["allow"]:
+        for subject in service_rights(service, flow.services, flow.links).uses:
             if subject == f"$JS.API.STREAM.INFO.{EXTERNAL}":
                 assert hears_outside(flow, service.name)
                 continue
-            own = (f"{service.name}.", f"_WORDS.{service.name}", "$JS.API.CONSUMER.")
+            own = (f"{service.name}.", "$JS.API.CONSUMER.")
             stream = re.fullmatch(r"\$JS\.API\.STREAM\.(INFO|MSG\.GET)\.(\w+)", subject)
             assert subject.startswith(own) or (stream and stream[2] == service.name), subject
             assert not re.search(r"CREATE|DELETE|PURGE|UPDATE", subject)
@@ -216,16 +282,16 @@ async def test_the_server_holds_services_to_their_links(connect: Connect) -> Non
     for reader in flow.services:
         user = await connect(reader)
         for source in (*flow.services, EXTERNAL):
-            may = await user.may_publish(f"$JS.API.CONSUMER.MSG.NEXT.{source}.{reader}")
+            may = await user.may_publish(f"{API}.CONSUMER.MSG.NEXT.{source}.{reader}")
             assert may == ((reader, source) in declared), (reader, source)
-            assert not await user.may_publish(f"$JS.API.CONSUMER.MSG.NEXT.{source}.other")
+            assert not await user.may_publish(f"{API}.CONSUMER.MSG.NEXT.{source}.other")
             for get in ("STREAM.MSG.GET", "DIRECT.GET", "STREAM.INFO"):
                 may = source == reader and get != "DIRECT.GET"
                 if (source, get) == (EXTERNAL, "STREAM.INFO"):
                     may = (reader, EXTERNAL) in declared
-                assert await user.may_publish(f"$JS.API.{get}.{source}", {"seq": 1}) == may
+                assert await user.may_publish(f"{API}.{get}.{source}", {"seq": 1}) == may
             assert await user.may_publish(f"{source}.event.Forged") == (source == reader)
-            assert not await user.may_publish(f"$JS.API.STREAM.CREATE.{source}")
+            assert not await user.may_publish(f"{API}.STREAM.CREATE.{source}")
 
 
 async def test_a_rule_too_many_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from nats.aio.subscription import Subscription
 from stagepost.engine.batch import Cursor, CursorId
 from stagepost.engine.transports import StreamId, nats_api, nats_reader
 from stagepost.engine.transports.nats import NatsTransport
-from stagepost.engine.transports.nats_api import ask
+from stagepost.engine.transports.nats_api import ask, next_of
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
+from stagepost.engine.transports.nats_reader import PREFETCH
 from stagepost.engine.transports.nats_rules import ADMIN
 from tests.engine.nats_server import NatsServer
 from tests.engine.transports import READER, SOURCE, message, subscribe, take
@@ -45,7 +46,7 @@ async def test_a_copy_of_an_old_message_at_the_tail_keeps_nobody_from_publishing
 async def test_what_somebody_has_delivered_into_our_stream_is_not_taken_for_ours(
     nats_server: NatsServer,
 ) -> None:
-    """Who reads may name any subject to be answered at: there JetStream says what they like."""
+    """Who is where the streams are may have JetStream answer into any of them."""
     await nats_server.provision()
     ours = NatsTransport(nats_server.url(SOURCE), SOURCE)
     publisher = await ours.publisher(SOURCE)
@@ -59,11 +60,11 @@ async def test_what_somebody_has_delivered_into_our_stream_is_not_taken_for_ours
             while (await ask(client, f"STREAM.INFO.{SOURCE}"))["state"]["messages"] < number:
                 await asyncio.sleep(0.05)
 
-    thief = await nats.connect(nats_server.url("customers"), inbox_prefix=b"_INBOX_customers")
+    thief = await nats.connect(nats_server.url(ADMIN))
     subject, inside = "customers.event.CustomerRegistered", f"{SOURCE}.event.Anything"
     forged = headers_of(message(2, incarnation=2**31 - 2))
     await thief.request(subject, b"{}", headers=forged)
-    pull = "$JS.API.CONSUMER.MSG.NEXT.customers.customers"
+    pull = next_of("customers", "customers")
     await thief.publish(pull, b'{"no_wait": true}', reply=inside)
     await until_stored(2)
     await thief.publish(subject, b"{}", reply=inside)  # the answer to it is the tail
@@ -99,6 +100,24 @@ async def test_a_reader_whose_deliveries_do_not_follow_on_each_other_begins_agai
         await connection.close()
 
 
+async def test_the_broker_forgets_whom_it_has_answered(nats_server: NatsServer) -> None:
+    await nats_server.provision()
+    writer = NatsTransport(nats_server.url(SOURCE), SOURCE)
+    reader = NatsTransport(nats_server.url(READER), READER)
+    publisher = await writer.publisher(SOURCE)
+    await publisher.tail()
+    subscription, woken = await subscribe(reader)
+    for first in range(1, 6 * PREFETCH, PREFETCH):
+        await publisher.publish([message(n) for n in range(first, first + PREFETCH)])
+        await take(subscription, woken, PREFETCH)
+    async with asyncio.timeout(5):
+        while nats_server.answers_awaited() > 1:  # what is asked now
+            await asyncio.sleep(0.05)
+    await subscription.close()
+    for connection in (writer, reader):
+        await connection.close()
+
+
 async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
     nats_server: NatsServer,
 ) -> None:
@@ -112,7 +131,7 @@ async def test_nothing_is_taken_behind_what_a_paused_instance_was_given(
     paused = await nats.connect(nats_server.url(READER), inbox_prefix=prefix)
     inbox = paused.new_inbox()
     given = await paused.subscribe(inbox)
-    asks = f"$JS.API.CONSUMER.MSG.NEXT.{SOURCE}.{READER}"
+    asks = next_of(SOURCE, READER)
     await paused.publish(asks, b'{"batch": 3}', reply=inbox)
     await paused.flush()
 
@@ -204,11 +223,11 @@ async def test_a_subscription_whose_closing_is_cut_short_takes_nothing_from_the_
     reader = NatsTransport(nats_server.url(READER), READER)
     types = {"inventory": ["inventory.StockReserved"], SOURCE: [message(1).type]}
     subscription = await reader.subscribe(READER, types, [], lambda: None)
-    unsubscribing = asyncio.Event()
+    unsubscribing, go_on = asyncio.Event(), asyncio.Event()
 
     async def unsubscribe(self: Subscription) -> None:
         unsubscribing.set()
-        await hang()
+        await go_on.wait()
 
     monkeypatch.setattr(Subscription, "unsubscribe", unsubscribe)
     closing = asyncio.create_task(subscription.close())
@@ -217,6 +236,7 @@ async def test_a_subscription_whose_closing_is_cut_short_takes_nothing_from_the_
     closing.cancel()
 
     await asyncio.wait([closing])
+    go_on.set()
     await until_nobody_asks()
     await reader.close()
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from stagepost.engine.transports.nats_api import API
 from tests.engine.nats_server import NatsServer
-from tests.engine.test_nats_rights import User
+from tests.engine.test_nats_rights import User, stored, until_stored
 
 SENDERS = {
     "webshop": ("payments.RetrievePayment", "shipping.ShipGoods"),
@@ -104,6 +105,23 @@ async def test_a_sender_hears_nothing_but_its_own_answers(connect: Connect, subj
     assert not await webshop.may_subscribe(subject)
 
 
+async def test_what_a_sender_is_answered_is_no_command_of_another(
+    connect: Connect, server: NatsServer
+) -> None:
+    webshop, operator = [(await connect(name)).client for name in ("webshop", "operator")]
+    before = await stored(server, "EXTERNAL")
+    refund = "EXTERNAL.operator.command.payments.RefundPayment"
+    for subject in (
+        "EXTERNAL.webshop.command.payments.RetrievePayment",
+        "$JS.API.CONSUMER.MSG.NEXT.payments.webshop",
+    ):
+        await webshop.publish(subject, b'{"no_wait": true}', reply=refund)
+    await webshop.flush()
+    await operator.publish("EXTERNAL.operator.command.payments.RetrievePayment", reply=refund)
+    await until_stored(server, "EXTERNAL", before + 3)  # the operator itself may
+    assert await stored(server, "EXTERNAL") == before + 3
+
+
 async def test_the_operator_commands_everybody_and_hears_everything(connect: Connect) -> None:
     operator = await connect("operator")
     assert await operator.may_publish("EXTERNAL.operator.command.payments.RefundPayment")
@@ -117,14 +135,14 @@ async def test_the_operator_commands_everybody_and_hears_everything(connect: Con
 
 async def test_a_service_reads_what_is_for_it_and_writes_nothing_there(connect: Connect) -> None:
     payments = await connect("payments")
-    assert await payments.may_publish("$JS.API.STREAM.INFO.EXTERNAL")
-    assert await payments.may_publish("$JS.API.CONSUMER.MSG.NEXT.EXTERNAL.payments")
-    assert not await payments.may_publish("$JS.API.CONSUMER.MSG.NEXT.EXTERNAL.shipping")
-    assert not await payments.may_publish("$JS.API.STREAM.MSG.GET.EXTERNAL")
+    assert await payments.may_publish(f"{API}.STREAM.INFO.EXTERNAL")
+    assert await payments.may_publish(f"{API}.CONSUMER.MSG.NEXT.EXTERNAL.payments")
+    assert not await payments.may_publish(f"{API}.CONSUMER.MSG.NEXT.EXTERNAL.shipping")
+    assert not await payments.may_publish(f"{API}.STREAM.MSG.GET.EXTERNAL")
     assert not await payments.may_publish("EXTERNAL.payments.command.shipping.ShipGoods")
     assert not await payments.may_publish("EXTERNAL.operator.command.shipping.ShipGoods")
     loyalty = await connect("loyalty")  # which nobody commands
-    assert not await loyalty.may_publish("$JS.API.STREAM.INFO.EXTERNAL")
+    assert not await loyalty.may_publish(f"{API}.STREAM.INFO.EXTERNAL")
 
 
 async def test_an_undeclared_sender_is_not_let_in(server: NatsServer) -> None:

@@ -16,6 +16,10 @@ from stagepost.engine.transports import StreamId
 from stagepost.engine.transports.cloudevents import MAX_INCARNATION, MAX_POSITION
 from stagepost.errors import ForeignMessage, TransportUnavailable
 
+OWN_API = "$JS.API"
+"""What JetStream's API is called in the account that has the streams."""
+API = "STREAMS.API"
+"""What it is called in everybody's: there, its own name stands for an account without streams."""
 ASK_SECONDS = 2.0
 """How long the broker may take to answer; about a stream that is not there it says nothing."""
 NO_MESSAGE = 10037
@@ -34,7 +38,7 @@ async def ask(client: Client, call: str, body: object = None) -> dict[str, Any]:
     """
     payload = b"" if body is None else json.dumps(body).encode()
     try:
-        reply = await client.request(f"$JS.API.{call}", payload, timeout=ASK_SECONDS)
+        reply = await client.request(f"{API}.{call}", payload, timeout=ASK_SECONDS)
     except (NatsError, OSError, TimeoutError) as error:
         raise TransportUnavailable(f"JetStream does not answer {call}: {error!r}") from error
     answer: dict[str, Any] = json.loads(reply.data)
@@ -49,6 +53,11 @@ async def reset(client: Client, stream: str, reader: str, sequence: int) -> dict
     return await ask(client, f"CONSUMER.RESET.{stream}.{reader}", {"seq": sequence})
 
 
+def next_of(stream: str, reader: str) -> str:
+    """Return the subject at which a reader's consumer is asked for its next messages."""
+    return f"{API}.CONSUMER.MSG.NEXT.{stream}.{reader}"
+
+
 async def message_at(client: Client, stream: str, reader: str, sequence: int) -> Msg:
     """Return what a reader's consumer is given there: this message, or the next that is for it.
 
@@ -59,7 +68,7 @@ async def message_at(client: Client, stream: str, reader: str, sequence: int) ->
         TransportUnavailable
     """
     await reset(client, stream, reader, sequence)
-    subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{reader}"
+    subject = next_of(stream, reader)
     try:
         # A message comes under its own subject: only an inbox of its own can tell what it is.
         message = await client.request(

@@ -12,13 +12,18 @@ from functools import partial
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
 from stagepost.engine.external import EXTERNAL
 from stagepost.engine.transports import Received, sent_at
-from stagepost.engine.transports.nats_api import ask, message_at, reset, stream_id_of
+from stagepost.engine.transports.nats_api import (
+    ask,
+    message_at,
+    next_of,
+    reset,
+    stream_id_of,
+)
 from stagepost.engine.transports.nats_envelope import read_envelope
 from stagepost.engine.transports.nats_external import read_from_outside, where_to_begin
 from stagepost.errors import ForeignMessage, TransportUnavailable
@@ -66,7 +71,7 @@ class NatsSubscription:
             lost=self._lost,
         )
         self._pulls.append(pull)
-        await pull.start()
+        pull.start()
 
     async def _first(self, source: str, cursor: Cursor | None) -> int:
         """Where to begin: behind the hint, where the broker still has our last message there."""
@@ -117,7 +122,7 @@ class NatsSubscription:
         for pull in self._pulls:
             pull.stop()
         for pull in self._pulls:
-            await pull.unsubscribe()
+            await pull.stopped()
 
 
 class _Pull:
@@ -148,20 +153,16 @@ class _Pull:
         self._sequence = 0
         self._gap = False
         self._is_stopped = False
-        self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
         self._room = asyncio.Event()
+        self._answered = asyncio.Event()
 
     @property
     def behind(self) -> bool:
         return self._taken < self._pending
 
-    async def start(self) -> None:
-        inbox = self._client.new_inbox()
-        self._subscription = await self._client.subscribe(
-            inbox, cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1
-        )
-        self._task = asyncio.create_task(self._ask_on(inbox))
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._ask_on())
 
     def stop(self) -> None:
         """Ask for nothing more: it would be taken from the next reader.
@@ -173,10 +174,10 @@ class _Pull:
         if self._task is not None:
             self._task.cancel()
 
-    async def unsubscribe(self) -> None:
-        if self._subscription is not None:
-            with suppress(NatsError):  # the connection is gone, and the subscription with it
-                await self._subscription.unsubscribe()
+    async def stopped(self) -> None:
+        """Wait until nothing is asked any more."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
 
     @property
     def head(self) -> Received | None:
@@ -197,13 +198,12 @@ class _Pull:
 
     async def _receive(self, message: Msg) -> None:
         if not message.reply.startswith("$JS.ACK."):
-            self._asked = 0  # a status: the request has ended
             if (message.headers or {}).get("Status") == NOTHING_MORE:
                 # What was counted at connect and does not come was taken out of the stream since.
                 here = len(self._arrived) + (self._head is not None)
                 self._pending = min(self._pending, self._taken + here)
                 self._wake()
-            self._room.set()
+            self._answered.set()
             return
         if self._gap:
             return
@@ -214,26 +214,47 @@ class _Pull:
             self._lose("delivery skipped", expected=self._sequence + 1, got=sequence)
             return
         self._sequence = sequence
-        self._asked = max(0, self._asked - 1)
         self._arrived.append(message)
+        self._asked -= 1
+        if self._asked == 0:
+            self._answered.set()
         self._wake()
 
-    async def _ask_on(self, inbox: str) -> None:
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._source}.{self._reader}"
+    async def _ask_on(self) -> None:
         while not self._is_stopped:
             self._room.clear()
-            room = PREFETCH - self._asked - len(self._arrived)
-            if room >= PREFETCH // 2:
-                self._asked += room
-                body = json.dumps({"batch": room, "expires": PULL_SECONDS * 1_000_000_000})
-                await self._client.publish(subject, body.encode(), reply=inbox)
-            try:
-                async with asyncio.timeout(PULL_SECONDS + 2):
-                    await self._room.wait()
-            except TimeoutError:
-                self._asked = 0  # the broker has forgotten us: ask again
-            if self._asked == 0 and not self._is_stopped:
+            room = PREFETCH - len(self._arrived)
+            if room < PREFETCH // 2:
+                await self._room.wait()
+                continue
+            await self._ask(room)
+            if self._asked and not self._is_stopped:
                 await self._look()
+
+    async def _ask(self, room: int) -> None:
+        """Ask for so many messages, and wait until they are here, or the request has ended.
+
+        Each request has an inbox of its own: a broker that asks another account for it remembers
+        it until nobody hears there any more.
+        """
+        self._asked = room
+        self._answered.clear()
+        inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(
+            inbox, cb=self._receive, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        body = json.dumps({"batch": room, "expires": PULL_SECONDS * 1_000_000_000})
+        try:
+            await self._client.publish(
+                next_of(self._source, self._reader), body.encode(), reply=inbox
+            )
+            # Later than it should end, the broker has forgotten us.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PULL_SECONDS + 2):
+                    await self._answered.wait()
+        finally:
+            with suppress(NatsError):  # the connection is gone, and the subscription with it
+                await subscription.unsubscribe()
 
     async def _look(self) -> None:
         """Make sure that nobody else was given what is ours: an instance that was paused."""

@@ -1,6 +1,9 @@
 """Who may do what on NATS, and the streams and consumers that the links need.
 
 All of it follows from what the services declare, so that they need no right to create anything.
+The streams are in an account of their own. Everybody else has one, too, into which comes what they
+may use of it, so that an answer goes back to where it was asked for. Were they in one account,
+JetStream could be asked to answer into another's stream: no rule is about where answers go.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from stagepost.engine.external import (
 from stagepost.engine.links import Links, routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.transport_names import NATS
-from stagepost.engine.transports.nats_api import ask
+from stagepost.engine.transports.nats_api import API, OWN_API, ask
 from stagepost.engine.transports.nats_client import BlockClient, trusting
 from stagepost.engine.transports.nats_envelope import words_of
 from stagepost.engine.transports.nats_external import SUBJECTS, subject_to
@@ -31,6 +34,8 @@ from stagepost.errors import TransportUnavailable
 from stagepost.messages import Command, Message, message_type
 
 ADMIN = "admin"
+STREAMS = "STREAMS"
+"""The account that has the streams; `admin` and the operator are in it."""
 EVERYTHING = ("*.event.>", "*.command.>", SUBJECTS)
 """The subjects of all messages."""
 DEDUPLICATION_SECONDS = 10
@@ -47,6 +52,22 @@ class Tls(NamedTuple):
     key: Path
 
 
+class Rights(NamedTuple):
+    """What somebody may use of the streams' account, and what they may do in their own.
+
+    `uses` are subjects to publish to or to ask at, `api` is how they say `$JS.API`. `own` are
+    subjects on which they tell and hear each other.
+    """
+
+    uses: list[str]
+    api: str = OWN_API
+    own: tuple[str, ...] = ()
+
+    def called(self, subject: str) -> str:
+        """Return what a subject of the streams' account is called in theirs."""
+        return subject.replace(OWN_API, self.api, 1)
+
+
 def nats_config(
     services: Sequence[Service],
     links: Links,
@@ -58,21 +79,13 @@ def nats_config(
     tls: Tls | None = None,
     monitor: str | None = None,
 ) -> str:
-    """Return a server's configuration: where it listens, JetStream on file, a user per service.
+    """Return a server's configuration: where it listens, JetStream on file, who may do what.
 
-    And one for each sender from outside. `passwords` has one for each of the `users`. At `monitor`
-    the server says how it is, to whoever asks.
+    `passwords` has one for each of the `users`. At `monitor` the server says how it is, to whoever
+    asks.
     """
-    named = {service.name: service for service in services}
-    rights: dict[str, dict[str, Any]] = {ADMIN: {}}
-    rights |= {name: {"permissions": permissions(s, named, links)} for name, s in named.items()}
-    rights[OPERATOR] = {"permissions": operator_permissions()}
-    rights |= {
-        name: {"permissions": sender_permissions(name, commands, services)}
-        for name, commands in links.external.items()
-    }
-    users = [{"user": n, "password": passwords[n], **more} for n, more in rights.items()]
     jetstream = {"store_dir": str(store_dir), "sync_interval": SYNC_INTERVAL}
+    accounts = _accounts(rights_of(services, links), passwords)
     return "\n".join(
         (
             'server_name: "stagepost"',
@@ -81,7 +94,7 @@ def nats_config(
             *([f"http: {json.dumps(monitor)}"] if monitor else []),
             f"jetstream {json.dumps(jetstream)}",
             *([_tls(tls)] if tls else []),
-            f"authorization {{ users: {json.dumps(users, indent=1)} }}",
+            f"accounts {json.dumps(accounts, indent=1)}",
             "",
         )
     )
@@ -92,38 +105,112 @@ def _tls(tls: Tls) -> str:
     return f"tls {{ cert_file: {files[0]}, key_file: {files[1]} }}"
 
 
+def _accounts(rights: Mapping[str, Rights], passwords: Mapping[str, str]) -> dict[str, Any]:
+    """Return the account of the streams, and one for each who has these rights."""
+    users = {
+        ADMIN: {},
+        OPERATOR: {"permissions": operator_permissions()},
+    }
+    streams = {
+        "jetstream": "enabled",
+        "users": [_user(name, passwords, more) for name, more in users.items()],
+        "mappings": {f"{API}.>": f"{OWN_API}.>"},
+        "exports": _exports(rights),
+    }
+    return {STREAMS: streams} | {
+        name: {
+            "users": [_user(name, passwords, {"permissions": permissions(name, those)})],
+            "imports": [
+                {"service": {"account": STREAMS, "subject": subject}, "to": those.called(subject)}
+                for subject in those.uses
+            ],
+        }
+        for name, those in rights.items()
+    }
+
+
+def _user(name: str, passwords: Mapping[str, str], more: Mapping[str, Any]) -> dict[str, Any]:
+    return {"user": name, "password": passwords[name], **more}
+
+
+def _exports(rights: Mapping[str, Rights]) -> list[dict[str, Any]]:
+    """Return what leaves the streams' account, each with whom it may go to."""
+    subjects = sorted({subject for those in rights.values() for subject in those.uses})
+    return [
+        {
+            "service": subject,
+            "accounts": [name for name, those in rights.items() if subject in those.uses],
+            # Who asks for messages is given several.
+            **({"response_type": "stream"} if ".MSG.NEXT." in subject else {}),
+        }
+        for subject in subjects
+    ]
+
+
 def users(services: Iterable[Service], senders: Iterable[str]) -> list[str]:
     """Return who is let in: `admin`, who provisions, the services and the senders from outside."""
     return [ADMIN, *(service.name for service in services), OPERATOR, *senders]
 
 
-def permissions(service: Service, services: Mapping[str, Service], links: Links) -> dict[str, Any]:
-    """Return what a service's user may do: publish under its own name, read its own consumers.
+def rights_of(services: Sequence[Service], links: Links) -> dict[str, Rights]:
+    """Return what each service, and each sender from outside, may do."""
+    named = {service.name: service for service in services}
+    rights = {service.name: service_rights(service, named, links) for service in services}
+    return rights | {
+        name: sender_rights(name, commands, services) for name, commands in links.external.items()
+    }
+
+
+def service_rights(service: Service, services: Mapping[str, Service], links: Links) -> Rights:
+    """Return what a service may do: publish under its own name, read its own consumers.
 
     It has one at each service of whose messages some come to it over NATS, and one of what comes
     from outside. A stream's messages it gets by number from its own alone: whoever may do that sees
     all of them.
     """
-    allowed = [
+    uses = [
         f"{service.name}.event.>",
         f"{service.name}.command.>",
-        words_of(service.name),
-        f"$JS.API.STREAM.INFO.{service.name}",
-        f"$JS.API.STREAM.MSG.GET.{service.name}",
+        f"{OWN_API}.STREAM.INFO.{service.name}",
+        f"{OWN_API}.STREAM.MSG.GET.{service.name}",
     ]
     routes = routes_of(service, services, links)
     streams = [*routes.reads.get(NATS, {})]
     if routes.hears_outside:
         streams.append(EXTERNAL)
-        allowed.append(f"$JS.API.STREAM.INFO.{EXTERNAL}")
+        uses.append(f"{OWN_API}.STREAM.INFO.{EXTERNAL}")
     for stream in streams:
-        allowed += [
-            f"$JS.API.CONSUMER.{call}.{stream}.{service.name}"
+        uses += [
+            f"{OWN_API}.CONSUMER.{call}.{stream}.{service.name}"
             for call in ("RESET", "INFO", "MSG.NEXT")
         ]
+    return Rights(uses, API, (words_of(service.name),))
+
+
+def sender_rights(name: str, commands: Collection[str], services: Iterable[Service]) -> Rights:
+    """Return what a sender from outside may do: send what it declares, take what answers that.
+
+    It asks for messages as any client of JetStream does.
+    """
+    uses: list[str] = []
+    for service in services:
+        taken = [command for command in commands_of(service) if command.TYPE in commands]
+        uses += [subject_to(service.name, name, command.__name__) for command in taken]
+        if taken:
+            uses += [
+                f"{OWN_API}.CONSUMER.MSG.NEXT.{service.name}.{name}",
+                f"$JS.ACK.{service.name}.{name}.>",
+            ]
+    return Rights(uses)
+
+
+def permissions(name: str, rights: Rights) -> dict[str, Any]:
+    """Return the rules of a user in an account: what goes nowhere is refused, and said to be."""
+    allowed = [*map(rights.called, rights.uses), *rights.own]
     return {
-        "publish": {"allow": allowed},
-        "subscribe": {"allow": [f"_INBOX_{service.name}.>", words_of(service.name)]},
+        # To allow nothing is to allow everything.
+        "publish": {"allow": allowed} if allowed else {"deny": [">"]},
+        "subscribe": {"allow": [f"_INBOX_{name}.>", *rights.own]},
     }
 
 
@@ -132,26 +219,6 @@ def operator_permissions() -> dict[str, Any]:
     return {
         "publish": {"allow": [f"{source_of(OPERATOR)}.command.>"]},
         "subscribe": {"allow": ["_INBOX_operator.>", *EVERYTHING]},
-    }
-
-
-def sender_permissions(
-    name: str, commands: Collection[str], services: Iterable[Service]
-) -> dict[str, Any]:
-    """Return what a sender from outside may do: send what it declares, take what answers that."""
-    allowed: list[str] = []
-    for service in services:
-        taken = [command for command in commands_of(service) if command.TYPE in commands]
-        allowed += [subject_to(service.name, name, command.__name__) for command in taken]
-        if taken:
-            allowed += [
-                f"$JS.API.CONSUMER.MSG.NEXT.{service.name}.{name}",
-                f"$JS.ACK.{service.name}.{name}.>",
-            ]
-    return {
-        # To allow nothing is to allow everything.
-        "publish": {"allow": allowed} if allowed else {"deny": [">"]},
-        "subscribe": {"allow": [f"_INBOX_{name}.>"]},
     }
 
 
