@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+import socket
+import sys
+
 import pytest
 
 from stagepost.engine import serve
@@ -39,3 +45,21 @@ async def test_who_is_not_let_in_says_by_which_setting(
 async def test_a_parameter_that_the_server_does_not_know_is_no_bug(database: Database) -> None:
     with pytest.raises(StoreUnavailable, match='unrecognized configuration parameter "sslmod"'):
         await open_pool(f"{database.service}&sslmod=verify-full", size=1)
+
+
+async def test_who_waits_for_the_database_ends_when_told_to() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        given = {
+            "STAGEPOST_DATABASE": f"postgresql://u:p@127.0.0.1:{port}/d",
+            "STAGEPOST_TOKEN_KEY": "00" * 32,
+            "STAGEPOST_PORT": "0",
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "stagepost", "run", "loyalty", env=os.environ | given
+        )
+        connected, _ = await asyncio.to_thread(silent.accept)
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(2):
+            assert await process.wait() == 0
+        connected.close()

@@ -71,11 +71,16 @@ async def run_service(name: str, flow: Flow, settings: Settings) -> None:
     stop_on_signals(stop)
     listening = _listen(service, settings)
     async with AsyncExitStack() as exits:
-        server, instance = await _open_world(service, flow, settings, listening, exits)
+        stopping = asyncio.create_task(stop.wait())
+        opening = asyncio.create_task(_open_world(service, flow, settings, listening, exits))
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            await end([opening])
+            return
+        server, instance = opening.result()
         _settle_memory()
         serving = asyncio.create_task(server.serve())
         working = asyncio.create_task(instance.run())
-        stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # In order: no new requests, then what is under way, then the connections.
         stopping.cancel()
