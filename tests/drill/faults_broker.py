@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from tests.drill.fault import BACK, Fault, NotFired, Struck
-from tests.drill.parts import talkers
+from tests.drill.parts import carriers
 from tests.drill.proxy import Cut
 from tests.drill.site import Site, until
 
@@ -77,7 +77,7 @@ async def cut_all(site: Site) -> Struck:
 
 async def lose_acks(site: Site) -> Struck:
     """Cut each service's connection when it has published, before it is told so."""
-    names = talkers(site.stack.flow)
+    names = carriers(site.stack.flow)
     for name in names:
         try:
             await asyncio.wait_for(site.stack.to_broker[name].cut_at(Cut.AFTER_REQUEST), 10)
@@ -88,7 +88,7 @@ async def lose_acks(site: Site) -> Struck:
 
 async def swallow(site: Site) -> Struck:
     """Let no byte pass between one service and the broker, and tell nobody."""
-    name = site.dice.choice(list(talkers(site.stack.flow)))
+    name = site.dice.choice(carriers(site.stack.flow))
     proxy = site.stack.to_broker[name]
     with proxy.black_hole():
         await asyncio.sleep(HOLE)

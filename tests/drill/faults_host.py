@@ -23,14 +23,13 @@ from nats.js.api import DiscardPolicy
 from stagepost.engine.database import Connection, read_statements
 from stagepost.engine.transports.nats_rules import ADMIN
 from tests.drill.fault import BACK, KILLED, Fault, NotFired, Struck
+from tests.drill.parts import WAY
 from tests.drill.site import Site, until_it_holds
 
 FULL = 3.0
 """Seconds for which a disk is full, and for which a clock goes wrong."""
 WRITTEN = 10.0
 """Seconds in which a service must have written something."""
-WAY = ("ordering", "fulfillment", "payments", "inventory", "shipping")
-"""The services by when an order first comes to them."""
 
 _SQL = read_statements(Path(__file__).with_name("host.sql"))
 

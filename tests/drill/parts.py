@@ -9,6 +9,9 @@ from stagepost.engine.transport_names import NATS
 
 Needs = Callable[[Flow], bool]
 
+WAY = ("ordering", "fulfillment", "payments", "inventory", "shipping")
+"""The services by when an order first comes to them."""
+
 
 def anything(_: Flow) -> bool:
     """Fall on whatever runs."""
@@ -29,6 +32,11 @@ def talkers(flow: Flow) -> dict[str, str]:
         if link.transport == NATS:
             subjects.setdefault(link.sender, f"{link.sender}.{what}")
     return subjects
+
+
+def carriers(flow: Flow) -> list[str]:
+    """Return who tells others something over the broker as long as orders come."""
+    return [name for name in talkers(flow) if name in WAY]
 
 
 def hearers(flow: Flow) -> set[str]:
