@@ -28,7 +28,7 @@ from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.engine.transports.nats_api import ask
 from stagepost.engine.transports.nats_envelope import headers_of, subject_of
-from stagepost.engine.transports.nats_rules import provision, stream_config
+from stagepost.engine.transports.nats_provision import provision, stream_config
 from tests.bench.parts import READER, SOURCE, Done, batches, open_store
 from tests.bench.servers import Servers
 

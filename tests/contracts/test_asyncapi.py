@@ -14,7 +14,8 @@ from stagepost.engine.contracts.ways import channel_of
 from stagepost.engine.contracts.wires import FEED, PREFIXES, envelope_on, example_on
 from stagepost.engine.flow import Flow
 from stagepost.engine.recipients_http import PATH
-from stagepost.engine.transports.nats_rules import sender_permissions, subject_from
+from stagepost.engine.transports.nats_provision import subject_from
+from stagepost.engine.transports.nats_rules import sender_rights
 from stagepost.errors import BadSettings
 from stagepost.messages import Event
 from tests.contracts.documents import documents, found_at, in_every_flow, refs_in
@@ -157,7 +158,7 @@ def test_over_http_the_answer_comes_on_the_channel_of_the_command() -> None:
 def test_who_commands_from_outside_finds_where_to_write_and_where_the_answers_lie() -> None:
     flow = Flow(external={"webshop": ("payments.RetrievePayment",)})
     document = documents(flow)["payments"]
-    allowed = sender_permissions("webshop", flow.external["webshop"], flow.services.values())
+    allowed = sender_rights("webshop", flow.external["webshop"], flow.services.values())
 
     retrieve, refund = (
         document["operations"][f"receive.payments.{name}.nats.EXTERNAL"]
@@ -168,7 +169,7 @@ def test_who_commands_from_outside_finds_where_to_write_and_where_the_answers_li
 
     assert (retrieve["x-senders"], refund["x-senders"]) == (["operator", "webshop"], ["operator"])
     assert channel["parameters"]["sender"]["enum"] == ["operator", "webshop"]
-    assert address.replace("{sender}", "webshop") in allowed["publish"]["allow"]
+    assert address.replace("{sender}", "webshop") in allowed.uses
     assert len(retrieve["reply"]["messages"]) == 2
     assert found_at(document, retrieve["reply"]["channel"]["$ref"])["address"] == (
         "payments.event.{type}"

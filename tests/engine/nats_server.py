@@ -17,13 +17,8 @@ from stagepost.engine.external import Senders
 from stagepost.engine.links import Links
 from stagepost.engine.service import Service
 from stagepost.engine.stack.ports import free_port
-from stagepost.engine.transports.nats_rules import (
-    ADMIN,
-    STREAMS,
-    nats_config,
-    provision,
-    users,
-)
+from stagepost.engine.transports.nats_provision import provision
+from stagepost.engine.transports.nats_rules import ADMIN, STREAMS, nats_config, users
 
 
 class NatsServer:

@@ -25,7 +25,7 @@ from stagepost.engine.stack.folder import Passwords
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.telemetry import configure_logging
 from stagepost.engine.transport_names import NATS
-from stagepost.engine.transports.nats_rules import provision
+from stagepost.engine.transports.nats_provision import provision
 from stagepost.errors import StagepostError
 from tests.bench.servers import Servers, start_servers
 from tests.experiments.dual_write_books import (

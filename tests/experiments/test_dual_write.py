@@ -9,7 +9,8 @@ import pytest
 
 from services.ordering.app import service as ordering
 from stagepost.engine.links import Links
-from stagepost.engine.transports.nats_rules import ADMIN, provision
+from stagepost.engine.transports.nats_provision import provision
+from stagepost.engine.transports.nats_rules import ADMIN
 from tests.conftest import NewDatabase
 from tests.engine.nats_server import NatsServer
 from tests.experiments import dual_write

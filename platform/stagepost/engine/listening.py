@@ -22,7 +22,8 @@ from stagepost.engine.replay.given import unknown
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports.nats_client import BlockClient
 from stagepost.engine.transports.nats_external import subject_to
-from stagepost.engine.transports.nats_rules import EVERYTHING, subject_from
+from stagepost.engine.transports.nats_provision import subject_from
+from stagepost.engine.transports.nats_rules import EVERYTHING
 from stagepost.errors import BadSettings, TransportUnavailable
 
 AHEAD = 10_000

@@ -21,7 +21,8 @@ from stagepost.engine.stack.place import names_of, settings_of, transports_of, w
 from stagepost.engine.stack.server import SUPERUSER, Server
 from stagepost.engine.stack.stores import provide_stores
 from stagepost.engine.transport_names import NATS
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision, users
+from stagepost.engine.transports.nats_provision import provision
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, users
 
 POSTGRES, BROKER = "postgres", "nats"
 BROKER_PORT = 4222

@@ -15,7 +15,8 @@ from stagepost.engine.service import Service
 from stagepost.engine.stack.folder import Passwords, write_secret
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.processes import Program, Supervisor
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, provision, users
+from stagepost.engine.transports.nats_provision import provision
+from stagepost.engine.transports.nats_rules import ADMIN, nats_config, users
 from stagepost.errors import StackError, TransportUnavailable
 
 AGAIN = 0.2
