@@ -58,12 +58,14 @@ async def test_what_a_service_is_told_opens_what_the_script_has_made(fresh: Fres
             await connection.close()
 
 
-async def test_no_password_is_logged_or_told_whatever_fails(fresh: Fresh) -> None:
+async def test_no_password_is_logged_or_told_whatever_is_logged_and_fails(fresh: Fresh) -> None:
     superuser = await asyncpg.connect(fresh.postgres.dsn("postgres"))
     await superuser.execute("ALTER ROLE postgres SET log_statement = 'all'")
     await superuser.execute("ALTER ROLE postgres SET log_min_duration_statement = 0")
-    await superuser.execute("ALTER ROLE postgres SET default_transaction_read_only = on")
+    await fresh.databases.provide(STORES)
+    await fresh.databases.attach(STORES)
 
+    await superuser.execute("ALTER ROLE postgres SET default_transaction_read_only = on")
     refused = fresh.run_script()
     damaged = fresh.run_script(lambda text: text.replace(" LOGIN ", " LOGGIN "))
     for step in (fresh.databases.provide, fresh.databases.attach):
@@ -78,4 +80,5 @@ async def test_no_password_is_logged_or_told_whatever_fails(fresh: Fresh) -> Non
     assert 'unrecognized role option "loggin"' in damaged.stderr
     passwords = json.loads((fresh.told.parents[1] / "secrets.json").read_text())
     told = refused.stderr + damaged.stderr + fresh.postgres.log.read_text()
-    assert [name for name, password in passwords.items() if password in told] == []
+    # The beginnings suffice: psql shows as much of a line as there is room for.
+    assert [name for name, password in passwords.items() if password[:8] in told] == []
