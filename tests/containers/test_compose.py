@@ -13,9 +13,10 @@ import yaml
 
 from services.demo.__main__ import WINDOWS
 from stagepost.engine.discovery import find_services, find_worlds
-from stagepost.engine.stack.containers import BROKER, BROKER_STORE, OWNERS, POSTGRES
+from stagepost.engine.stack.containers import BROKER, BROKER_STORE, INIT, OWNERS, POSTGRES
 from stagepost.engine.stack.nats import binary as nats_server
 from stagepost.engine.stack.postgres import binary as postgres_binary
+from stagepost.engine.stack.server import MAX_CONNECTIONS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -26,6 +27,7 @@ PORTS = {name: service.port for name, service in find_services().items()} | {
 }
 OURS = {name: part for name, part in PARTS.items() if name not in (POSTGRES, BROKER)}
 STEPS = {name for name, part in PARTS.items() if part["restart"] == "no"}
+INIT_SCRIPT = "./platform/init.sh"
 SETTING = re.compile(r"\$\{(\w+)(?::?-([^}]*))?\}")
 
 
@@ -119,7 +121,7 @@ def test_whoever_waits_waits_for_what_is_healthy_or_done(name: str) -> None:
 
 def test_volumes_have_names() -> None:
     used = {mount.split(":")[0] for part in PARTS.values() for mount in part.get("volumes", [])}
-    assert used == COMPOSE["volumes"].keys()
+    assert used - {INIT_SCRIPT} == COMPOSE["volumes"].keys()
 
 
 def test_the_stacks_folder_is_written_by_who_prepares_it_alone() -> None:
@@ -138,6 +140,9 @@ def test_the_servers_are_told_where_what_they_must_know_is() -> None:
     assert postgres["environment"]["POSTGRES_PASSWORD_FILE"] == (
         "/run/stagepost/secrets/postgres/password"
     )
+    assert postgres["environment"]["INIT_SQL"] == f"/run/stagepost/secrets/postgres/{INIT}"
+    assert f"{INIT_SCRIPT}:/docker-entrypoint-initdb.d/init.sh:ro" in postgres["volumes"]
+    assert postgres["command"][-1] == f"max_connections={MAX_CONNECTIONS}"
     assert nats["command"][-1] == "/run/stagepost/secrets/nats/nats.conf"
     assert f"nats:{BROKER_STORE}" in nats["volumes"]
     assert OWNERS == {POSTGRES: 999, BROKER: 0}

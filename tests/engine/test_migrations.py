@@ -29,6 +29,7 @@ PLATFORM = [
         "08_rebuilds",
         "09_past_snapshots",
         "10_external",
+        "11_sequences",
     )
 ]
 _numbers = count(1)

@@ -8,12 +8,14 @@ import signal
 import socket
 import sys
 
+import asyncpg
 import pytest
 
 from stagepost.engine import serve
-from stagepost.engine.database import open_pool
+from stagepost.engine.database import acquire, open_pool
+from stagepost.engine.stack.databases import Databases
 from stagepost.errors import BadSettings, StoreUnavailable
-from tests.conftest import Database
+from tests.conftest import Database, NewDatabase
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,22 @@ async def test_who_is_not_let_in_says_by_which_setting(
     dsn = database.service.replace(f"/{database.name}?", "/no-such-database?")
     with pytest.raises(StoreUnavailable, match=r"does not exist \(STAGEPOST_DATABASE\)"):
         await serve._reach_database(dsn)
+
+
+async def test_who_gets_no_more_connections_is_told_what_to_do(
+    new_database: NewDatabase, databases: Databases
+) -> None:
+    database = await new_database("payments")
+    superuser = await asyncpg.connect(databases.server.dsn("postgres"))
+    await superuser.execute(f"ALTER ROLE {database.name} CONNECTION LIMIT 1")
+    await superuser.close()
+    told = rf'too many connections for role "{database.name}": run fewer instances'
+
+    async with await open_pool(database.service, size=2) as pool, pool.acquire():
+        with pytest.raises(StoreUnavailable, match=f"cannot be reached: {told}"):
+            await acquire(pool)
+        with pytest.raises(StoreUnavailable, match=f"cannot connect to the database: {told}"):
+            await open_pool(database.service)
 
 
 async def test_a_parameter_that_the_server_does_not_know_is_no_bug(database: Database) -> None:

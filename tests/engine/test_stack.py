@@ -80,6 +80,28 @@ async def test_a_service_gets_into_no_other_database(
             await asyncpg.connect(role.replace(f"/{ours.name}?", f"/{database}?"))
 
 
+async def test_what_a_service_has_set_for_itself_is_undone_at_the_next_start(
+    new_database: NewDatabase, databases: Databases
+) -> None:
+    ours = await new_database("payments")
+    service = await asyncpg.connect(ours.service)
+    await service.execute("ALTER ROLE CURRENT_USER PASSWORD 'mine'")
+    await service.execute("ALTER ROLE CURRENT_USER SET statement_timeout = 1")
+    await service.execute(
+        f"ALTER ROLE CURRENT_USER IN DATABASE {ours.name} SET default_transaction_read_only = on"
+    )
+    await service.close()
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(ours.service)
+
+    await databases.provide([ours.name])  # as every start does
+
+    service = await asyncpg.connect(ours.service)
+    assert await service.fetchval("SHOW statement_timeout") == "0"
+    assert await service.fetchval("SHOW default_transaction_read_only") == "off"
+    await service.close()
+
+
 async def test_a_wrong_password_lets_nobody_in(databases: Databases) -> None:
     wrong = databases.audit_dsn().replace("auditor:", "auditor:x")
 

@@ -6,14 +6,18 @@ purpose.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import pytest
 
+from stagepost.engine.database import open_pool
 from stagepost.engine.discovery import find_services
-from stagepost.engine.stack.databases import AUDIT, Databases
+from stagepost.engine.serve import READERS
+from stagepost.engine.stack.databases import AUDIT, CONNECTIONS, Databases
+from tests.init_script import fresh_server
 
 SERVICES = find_services()
 EVERYWHERE = (*SERVICES, AUDIT, "postgres", "template1")
@@ -42,6 +46,7 @@ FORBIDDEN = (
     "CREATE ROLE mine",
     "ALTER ROLE CURRENT_USER SUPERUSER",
     "ALTER ROLE CURRENT_USER CREATEDB",
+    "ALTER ROLE CURRENT_USER CONNECTION LIMIT -1",
     "ALTER ROLE stagepost_auditor LOGIN",
     "ALTER ROLE postgres PASSWORD 'mine'",
     "GRANT stagepost_auditor TO CURRENT_USER",
@@ -52,6 +57,13 @@ FORBIDDEN = (
     "SELECT pg_read_file('/etc/passwd')",
     "SELECT pg_ls_dir('/')",
     "SELECT lo_import('/etc/passwd')",
+    "SELECT lo_create(0)",
+    "SELECT lo_creat(-1)",
+    "SELECT lo_from_bytea(0, 'x')",
+    "SELECT lo_put(1, 0, 'x')",
+    "SELECT lowrite(0, 'x')",
+    "SELECT lo_unlink(1)",
+    "SELECT setval('stored_events_notification_id_seq', 1)",
     "COPY (SELECT 1) TO PROGRAM 'true'",
     "COPY (SELECT 1) TO '/tmp/mine'",
     "COPY stored_events FROM '/etc/passwd'",
@@ -63,11 +75,19 @@ ALLOWED = (
 )
 
 
-@pytest.fixture(scope="module")
-async def stores(databases: Databases) -> Databases:
-    await databases.provide(list(SERVICES))
-    await databases.migrate({name: service.sql for name, service in SERVICES.items()})
-    return databases
+@pytest.fixture(scope="module", params=["as in make up", "as in containers"])
+async def stores(request: pytest.FixtureRequest, databases: Databases) -> AsyncIterator[Databases]:
+    """Databases that the stack has made, and those that the init script has."""
+    folders = {name: service.sql for name, service in SERVICES.items()}
+    if request.param == "as in make up":
+        await databases.provide(list(SERVICES))
+        await databases.migrate(folders)
+        yield databases
+        return
+    async with fresh_server() as fresh:
+        fresh.run_script().check_returncode()
+        await fresh.databases.migrate(folders)
+        yield fresh.databases
 
 
 async def let_through(dsn: str, statements: Iterable[str]) -> list[str]:
@@ -159,6 +179,30 @@ async def test_a_service_rewrites_nothing_and_makes_nothing(
     assert await let_through(dsn, ALLOWED) == list(ALLOWED)
 
 
+async def test_a_service_that_takes_all_connections_it_gets_leaves_the_others_theirs(
+    stores: Databases,
+) -> None:
+    async with AsyncExitStack() as exits:
+
+        async def come(dsn: str) -> None:
+            connection = await asyncpg.connect(dsn)
+            exits.push_async_callback(connection.close)
+
+        for _ in range(CONNECTIONS):
+            await come(stores.dsn("payments"))
+        with pytest.raises(asyncpg.TooManyConnectionsError, match='for role "payments"'):
+            await come(stores.dsn("payments"))
+
+        for name in SERVICES.keys() - {"payments"}:
+            await come(stores.dsn(name))
+        await come(stores.owner_dsn("payments"))
+
+
+def test_four_instances_have_their_connections() -> None:
+    written = inspect.signature(open_pool).parameters["size"].default
+    assert 4 * (written + READERS) == CONNECTIONS
+
+
 # What was granted on purpose is found.
 
 
@@ -197,6 +241,24 @@ async def _opened(stores: Databases) -> object:
                 "CREATE TABLE mine ()",
                 "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
             ],
+        ),
+        (
+            "payments",
+            (
+                "GRANT EXECUTE ON FUNCTION lo_create TO payments",
+                "REVOKE EXECUTE ON FUNCTION lo_create FROM payments",
+            ),
+            _rewrites,
+            ["SELECT lo_create(0)"],
+        ),
+        (
+            "payments",
+            (
+                "GRANT UPDATE ON SEQUENCE stored_events_notification_id_seq TO payments",
+                "REVOKE UPDATE ON SEQUENCE stored_events_notification_id_seq FROM payments",
+            ),
+            _rewrites,
+            ["SELECT setval('stored_events_notification_id_seq', 1)"],
         ),
         (
             "postgres",

@@ -75,7 +75,7 @@ async def open_pool(dsn: str, *, size: int = 6, settings: Mapping[str, str] = PL
     except asyncpg.ClientConfigurationError as error:
         raise BadSettings(f"the address of a database is wrong: {error}") from None
     except (*UNREACHABLE, asyncpg.PostgresError) as error:
-        raise StoreUnavailable(f"cannot connect to the database: {error}") from error
+        raise StoreUnavailable(f"cannot connect to the database: {_why(error)}") from error
     except ValueError:  # what it says may be a part of the password
         raise BadSettings("the address of a database is wrong: it cannot be read") from None
 
@@ -89,7 +89,13 @@ async def acquire(pool: Pool) -> PooledConnection:
     try:
         return await pool.acquire()
     except (*UNREACHABLE, asyncpg.PostgresError) as error:
-        raise StoreUnavailable(f"the database cannot be reached: {error}") from error
+        raise StoreUnavailable(f"the database cannot be reached: {_why(error)}") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, asyncpg.TooManyConnectionsError):
+        return f"{error}: run fewer instances, or end what else is connected as this role"
+    return str(error)
 
 
 async def fetch(

@@ -17,7 +17,13 @@ from stagepost.engine.settings import load_settings
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.folder import Passwords, write_secret
 from stagepost.engine.stack.nats import logins
-from stagepost.engine.stack.place import names_of, settings_of, transports_of, whereabouts
+from stagepost.engine.stack.place import (
+    names_of,
+    settings_of,
+    stores_of,
+    transports_of,
+    whereabouts,
+)
 from stagepost.engine.stack.server import SUPERUSER, Server
 from stagepost.engine.stack.stores import provide_stores
 from stagepost.engine.transport_names import NATS
@@ -25,6 +31,8 @@ from stagepost.engine.transports.nats_provision import provision
 from stagepost.engine.transports.nats_rules import ADMIN, nats_config, users
 
 POSTGRES, BROKER = "postgres", "nats"
+INIT = "init.sql"
+"""What stands in PostgreSQL from the beginning: `platform/init.sh` has it carried out."""
 BROKER_PORT = 4222
 BROKER_STORE = Path("/data")
 BROKER_HEALTH = "127.0.0.1:8222"
@@ -75,7 +83,9 @@ def prepare(data: Path, flow: Flow) -> None:
     place = Containers(data, flow)
     folder = data / "secrets"
     folder.mkdir(exist_ok=True)
-    _tell(folder / POSTGRES, {"password": place.databases.server.password}, OWNERS[POSTGRES])
+    databases = place.databases
+    server = {"password": databases.server.password, INIT: databases.init_sql(stores_of(flow))}
+    _tell(folder / POSTGRES, server, OWNERS[POSTGRES])
     _tell(folder / BROKER, {"nats.conf": place.nats_config()}, OWNERS[BROKER])
     for name in names_of(flow):
         told = {setting.lower(): value for setting, value in settings_of(name, place).items()}
@@ -89,7 +99,7 @@ def prepare(data: Path, flow: Flow) -> None:
 
 
 async def provide(data: Path, flow: Flow) -> None:
-    """Make databases, roles, streams and consumers where they are missing.
+    """Make streams and consumers, and whatever of databases, roles and tables is missing.
 
     Raises:
         StackError: the stores belong to another flow, and work is not done.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -15,6 +16,9 @@ from stagepost.engine.stack.server import PORT, SUPERUSER, Server
 
 AUDIT = "audit"
 AUDITOR = "auditor"
+CONNECTIONS = 40
+"""How many a service gets of those of the server: four instances, each with both its pools full.
+However many it takes, the others still get in."""
 _SQL = read_statements(Path(__file__).with_name("databases.sql"))
 
 
@@ -42,31 +46,52 @@ class Databases:
 
     async def provide(self, databases: Sequence[str]) -> None:
         """Make the roles, the databases and who may connect to them, where they are missing."""
-        connection = await asyncpg.connect(self.server.dsn("postgres"))
+        made = _made(databases)
+        async with self._as_superuser("postgres") as connection:
+            there = {row[0] for row in await connection.fetch("SELECT datname FROM pg_database")}
+            await connection.execute(self._roles(databases))
+            for database, statement in made.items():
+                if database not in there:
+                    await connection.execute(statement)
+            await connection.execute(_rights(databases))
+        for database in made:
+            async with self._as_superuser(database) as connection:
+                await connection.execute(_SQL["no_large_objects"])
+
+    def init_sql(self, databases: Sequence[str]) -> str:
+        """Return what `provide` does to a server on which nothing is yet, as a script for psql."""
+        made = _made(databases)
+        inside = (f'\\connect "{database}"\n{_SQL["no_large_objects"]}' for database in made)
+        return "\n".join(
+            (_SQL["quiet"], self._roles(databases), *made.values(), _rights(databases), *inside, "")
+        )
+
+    def _roles(self, databases: Sequence[str]) -> str:
+        parts = [
+            _SQL["groups"],
+            self._role(AUDITOR),
+            _filled("join", role=AUDITOR, group="stagepost_auditor"),
+        ]
+        for database in databases:
+            parts += (
+                self._role(database),
+                _filled("join", role=database, group="stagepost_service"),
+                _filled("limit", role=database, connections=CONNECTIONS),
+                self._role(_owner(database)),
+            )
+        return "\n".join(parts)
+
+    def _role(self, role: str) -> str:
+        return _filled("role", role=role, password=self._passwords.of(role))
+
+    @asynccontextmanager
+    async def _as_superuser(self, database: str) -> AsyncIterator[Connection]:
+        connection = await asyncpg.connect(self.server.dsn(database))
         try:
-            await connection.execute(_SQL["groups"])
-            await self._role(connection, AUDITOR, "stagepost_auditor")
-            await self._database(connection, AUDIT, SUPERUSER)
-            for database in databases:
-                await self._role(connection, database, "stagepost_service")
-                await self._role(connection, _owner(database), None)
-                await self._database(connection, database, _owner(database))
-                await _run(connection, "open", database=database, role=database)
+            await connection.execute(_SQL["quiet"])
+            yield connection
         finally:
             await connection.close()
-
-    async def _role(self, connection: Connection, role: str, group: str | None) -> None:
-        await _run(connection, "role", role=role, password=self._passwords.of(role))
-        if group:
-            await _run(connection, "join", role=role, group=group)
-
-    async def _database(self, connection: Connection, database: str, owner: str) -> None:
-        known = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)"
-        if not await connection.fetchval(known, database):
-            await _run(connection, "database", database=database, owner=owner)
-        await _run(connection, "close", database=database)
-        await _run(connection, "open", database=database, role=AUDITOR)
-        await _run(connection, "scratch", database=database, role=AUDITOR)
 
     async def migrate(self, folders: dict[str, Path]) -> None:
         """Bring databases to the newest version, each with the SQL files of its service."""
@@ -76,24 +101,42 @@ class Databases:
 
     async def attach(self, databases: Sequence[str]) -> None:
         """Show databases to the auditor, each as a schema of the audit database."""
-        connection = await asyncpg.connect(self.server.dsn(AUDIT))
-        try:
+        async with self._as_superuser(AUDIT) as connection:
             for database in databases:
-                await _run(
-                    connection,
+                shown = _filled(
                     "foreign",
                     database=database,
                     host=self.server.host,
                     port=PORT,
                     password=self._passwords.of(AUDITOR),
                 )
-        finally:
-            await connection.close()
+                await connection.execute(shown)
 
 
 def _owner(database: str) -> str:
     return f"{database}_owner"
 
 
-async def _run(connection: Connection, name: str, **names: object) -> None:
-    await connection.execute(_SQL[name].format(**names))
+def _made(databases: Sequence[str]) -> dict[str, str]:
+    """Return the statement that makes each database, by the database."""
+    owners = {AUDIT: SUPERUSER} | {database: _owner(database) for database in databases}
+    return {
+        database: _filled("database", database=database, owner=owner)
+        for database, owner in owners.items()
+    }
+
+
+def _rights(databases: Sequence[str]) -> str:
+    parts: list[str] = []
+    for database in (AUDIT, *databases):
+        parts += (
+            _filled("close", database=database),
+            _filled("open", database=database, role=AUDITOR),
+            _filled("scratch", database=database, role=AUDITOR),
+        )
+    parts += (_filled("open", database=database, role=database) for database in databases)
+    return "\n".join(parts)
+
+
+def _filled(name: str, **names: object) -> str:
+    return _SQL[name].format(**names)

@@ -1,6 +1,12 @@
 -- Roles and databases of a stack. Every name and password in braces was made by the
 -- stack itself (a package name, hexadecimal digits), because none of these takes parameters.
 
+-- name: quiet
+-- What follows has passwords in it: none of it stands in the server's log, also where it fails.
+SET log_min_error_statement = panic;
+SET log_statement = none;
+SET log_min_duration_statement = -1;
+
 -- name: groups
 -- What migrations grant rights to: services write their own tables, auditors read.
 DO $$ BEGIN
@@ -12,11 +18,17 @@ DO $$ BEGIN
 END $$;
 
 -- name: role
--- A role that may log in, with the password that the folder of the stack has for it.
+-- A role that may log in, with the password that the folder of the stack has for it. Every role may
+-- change its own password and settings: what it has set for itself is undone.
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN CREATE ROLE "{role}"; END IF;
 END $$;
 ALTER ROLE "{role}" LOGIN PASSWORD '{password}';
+ALTER ROLE "{role}" RESET ALL;
+
+-- name: limit
+-- A role that takes all connections it can get leaves the others theirs.
+ALTER ROLE "{role}" CONNECTION LIMIT {connections};
 
 -- name: join
 -- Give a role the rights of a group.
@@ -31,12 +43,22 @@ CREATE DATABASE "{database}" OWNER "{owner}" TEMPLATE template0 ENCODING 'UTF8' 
 REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;
 
 -- name: open
--- Let one role in.
+-- Let one role in, without what it has set for itself there.
 GRANT CONNECT ON DATABASE "{database}" TO "{role}";
+ALTER ROLE "{role}" IN DATABASE "{database}" RESET ALL;
 
 -- name: scratch
 -- Let one role make temporary tables there: what it replays, it compares with what is stored.
 GRANT TEMPORARY ON DATABASE "{database}" TO "{role}";
+
+-- name: no_large_objects
+-- In each database: everybody could make large objects and fill them, as no table is asked.
+DO $$ DECLARE each regprocedure; BEGIN
+  FOR each IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+      AND proname ~ '^(lo_|loread$|lowrite$)' AND has_function_privilege('public', oid, 'EXECUTE') LOOP
+    EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', each);
+  END LOOP;
+END $$;
 
 -- name: foreign
 -- A database as a schema of the audit database, read as the auditor. It is made again at every

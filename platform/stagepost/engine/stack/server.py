@@ -7,6 +7,7 @@ from dataclasses import dataclass
 SUPERUSER = "postgres"
 PORT = 5432
 """It names the socket, too."""
+MAX_CONNECTIONS = 200
 
 
 @dataclass(frozen=True)
