@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -102,6 +104,8 @@ def test_preparing_again_keeps_passwords(tmp_path: Path) -> None:
         ("STAGEPOST_OUTSIDE_SLOW_SECONDS", "slow"),
         ("STAGEPOST_MAIL_SERVER", "ftp://mail"),
         ("STAGEPOST_MAIL_SENDER", "nobody"),
+        ("STAGEPOST_MAIL_SERVR", "smtp://mail"),
+        ("STAGEPOST_OUTSIDE_SLOW", "3"),
     ],
 )
 def test_a_wrong_setting_is_named_before_anything_starts(
@@ -111,6 +115,18 @@ def test_a_wrong_setting_is_named_before_anything_starts(
     with pytest.raises(BadSettings, match=name):
         prepare(tmp_path, FLOW)
     assert not (tmp_path / "stack.json").exists()
+
+
+def test_who_prepares_ends_with_a_status_that_nothing_else_starts_after(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "stagepost", "containers", "prepare"],
+        env=os.environ | {"STAGEPOST_LOG_LEVEL": "LOUD", "DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "STAGEPOST_LOG_LEVEL" in ended.stderr
 
 
 async def test_who_runs_in_containers_is_restarted_by_who_started_it(tmp_path: Path) -> None:

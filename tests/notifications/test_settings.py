@@ -85,7 +85,15 @@ async def test_who_is_told_of_no_customers_does_not_start(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "url",
-    ["mail.example.org", "http://shop:secret@mail", "smtp://shop:secret@", "smtp://x:secret@y:z"],
+    [
+        *(
+            "mail.example.org",
+            "http://shop:secret@mail",
+            "smtp://shop:secret@",
+            "smtp://x:secret@y:z",
+        ),
+        *("smtp://shop:secret/x@mail", "smtp://shop:secret\uff03@mail", "smtp://shop:[secret@mail"),
+    ],
 )
 async def test_what_is_no_mail_server_is_refused_and_not_repeated(
     url: str, monkeypatch: pytest.MonkeyPatch
