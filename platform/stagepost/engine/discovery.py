@@ -54,9 +54,10 @@ def find_own_settings() -> dict[str, Callable[[], object]]:
 
 def find_setting_names() -> set[str]:
     """Return the name of every setting that a service or a part of the world around reads."""
-    own = (kind for module in _own_settings().values() for kind in vars(module).values())
-    kinds = (kind for kind in own if isinstance(kind, type) and issubclass(kind, BaseSettings))
-    return {name for kind in (Settings, *kinds) for name in names_in(kind)}
+    own = [kind for module in _own_settings().values() for kind in vars(module).values()]
+    kinds: list[type[BaseSettings]] = [Settings]
+    kinds += (kind for kind in own if isinstance(kind, type) and issubclass(kind, BaseSettings))
+    return {name for kind in kinds for name in names_in(kind)}
 
 
 def _own_settings() -> dict[str, ModuleType]:
