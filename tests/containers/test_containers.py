@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from stagepost.engine.transports.nats_api import ask
 from stagepost.errors import BadSettings
 
 SERVICES = find_services()
+TOKEN = re.compile(r"eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}")
 FLOW = Flow()
 
 
@@ -81,6 +83,25 @@ def test_no_service_is_told_a_password_of_anothers(tmp_path: Path) -> None:
         assert {who for who, password in passwords.items() if password in text} == {
             *(name, f"nats {name}")
         }
+
+
+def test_nobody_but_a_service_is_given_a_token_unasked(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "stagepost", "containers", "prepare"],
+        env=os.environ | {"DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert TOKEN.search(ended.stdout + ended.stderr) is None
+
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    made = {file: token for file in files for token in TOKEN.findall(file.read_text())}
+    assert made.keys() == {tmp_path / "secrets" / name / "stagepost_token" for name in SERVICES}
+    for file, token in made.items():
+        key = load_settings(file.parent).token_key
+        assert key
+        assert Verifier(key).check(token).role is Role.SERVICE
 
 
 def test_preparing_again_keeps_passwords(tmp_path: Path) -> None:
