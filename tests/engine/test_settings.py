@@ -211,6 +211,17 @@ def test_a_database_may_have_several_servers(monkeypatch: pytest.MonkeyPatch) ->
     assert load_settings().database.get_secret_value() == several
 
 
+def test_what_a_service_was_told_is_shown_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAGEPOST_TOKEN", "a secret token")
+    settings = load_settings()
+    assert settings.token
+    shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "INFO" in shown
+    assert "secret" not in shown
+
+
 def test_a_complaint_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGEPOST_PORT", "wrong")
     assert "secret" not in complaint()
