@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.notifications.carriers import PORTS, Carrier, MailServer, Spool
 from services.notifications.post import PostOffice
-from stagepost.engine.settings import Settings, headers_of, secrets_folder
+from stagepost.engine.settings import Settings, headers_of, parts_of, secrets_folder
 from stagepost.errors import BadSettings
 
 PREFIX = "STAGEPOST_MAIL_"
@@ -20,7 +19,7 @@ SPOOL = "mail"
 
 
 def _is_mail_server(url: SecretStr) -> SecretStr:
-    parts = urlsplit(url.get_secret_value())
+    parts = parts_of(url)
     if parts.scheme not in PORTS or not parts.hostname or parts.port == 0:
         raise ValueError("it is no URL such as smtp://user:password@mail.example.org:587")
     return url

@@ -16,7 +16,7 @@ from services.outside.counter import Counter
 from services.outside.ledger import Ledger
 from services.outside.provider import ChargeEntry
 from services.outside.settings import load
-from stagepost.engine.database import Pool, Queries, open_pool
+from stagepost.engine.database import Pool, Queries, reach_database
 from stagepost.engine.runtime import stop_on_signals
 from stagepost.engine.settings import Settings
 
@@ -33,7 +33,7 @@ async def serve(settings: Settings) -> None:
     slow_seconds = load().slow_seconds
     stop = asyncio.Event()
     stop_on_signals(stop)
-    pool = await open_pool(settings.database.get_secret_value())
+    pool = await reach_database(settings.database.get_secret_value())
     app = make_app(pool, linger=partial(asyncio.sleep, slow_seconds))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     await runner.setup()

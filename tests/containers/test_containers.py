@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -31,6 +34,7 @@ from stagepost.engine.transports.nats_api import ask
 from stagepost.errors import BadSettings
 
 SERVICES = find_services()
+TOKEN = re.compile(r"eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}")
 FLOW = Flow()
 
 
@@ -81,6 +85,25 @@ def test_no_service_is_told_a_password_of_anothers(tmp_path: Path) -> None:
         }
 
 
+def test_nobody_but_a_service_is_given_a_token_unasked(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "stagepost", "containers", "prepare"],
+        env=os.environ | {"DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert TOKEN.search(ended.stdout + ended.stderr) is None
+
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    made = {file: token for file in files for token in TOKEN.findall(file.read_text())}
+    assert made.keys() == {tmp_path / "secrets" / name / "stagepost_token" for name in SERVICES}
+    for file, token in made.items():
+        key = load_settings(file.parent).token_key
+        assert key
+        assert Verifier(key).check(token).role is Role.SERVICE
+
+
 def test_preparing_again_keeps_passwords(tmp_path: Path) -> None:
     prepare(tmp_path, FLOW)
     every = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -102,6 +125,8 @@ def test_preparing_again_keeps_passwords(tmp_path: Path) -> None:
         ("STAGEPOST_OUTSIDE_SLOW_SECONDS", "slow"),
         ("STAGEPOST_MAIL_SERVER", "ftp://mail"),
         ("STAGEPOST_MAIL_SENDER", "nobody"),
+        ("STAGEPOST_MAIL_SERVR", "smtp://mail"),
+        ("STAGEPOST_OUTSIDE_SLOW", "3"),
     ],
 )
 def test_a_wrong_setting_is_named_before_anything_starts(
@@ -111,6 +136,18 @@ def test_a_wrong_setting_is_named_before_anything_starts(
     with pytest.raises(BadSettings, match=name):
         prepare(tmp_path, FLOW)
     assert not (tmp_path / "stack.json").exists()
+
+
+def test_who_prepares_ends_with_a_status_that_nothing_else_starts_after(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "stagepost", "containers", "prepare"],
+        env=os.environ | {"STAGEPOST_LOG_LEVEL": "LOUD", "DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "STAGEPOST_LOG_LEVEL" in ended.stderr
 
 
 async def test_who_runs_in_containers_is_restarted_by_who_started_it(tmp_path: Path) -> None:

@@ -59,6 +59,15 @@ class NatsServer:
         while not self._answers():
             assert time.monotonic() < until, self._log.read_text()
 
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def restart_with_password(self, password: str) -> None:
+        """Start it again with another password for everybody."""
+        self.kill()
+        self._config.write_text(self._config.read_text().replace("secret", password))
+        self.start()
+
     @property
     def pid(self) -> int:
         assert self._process is not None

@@ -11,11 +11,16 @@ import sys
 import asyncpg
 import pytest
 
-from stagepost.engine import serve
-from stagepost.engine.database import acquire, open_pool
+from stagepost.engine import database as engine_database
+from stagepost.engine.database import acquire, open_pool, reach_database
 from stagepost.engine.stack.databases import Databases
+from stagepost.engine.stack.ports import free_port
+from stagepost.engine.tokens import Issuer
 from stagepost.errors import BadSettings, StoreUnavailable
 from tests.conftest import Database, NewDatabase
+
+WRONG = "a-wrong-password"
+ISSUER = Issuer("a secret of these tests, and of nobody else")
 
 
 @pytest.mark.parametrize(
@@ -29,7 +34,7 @@ async def test_an_address_that_is_none_is_not_tried_again(
     database: Database, more: str, said: str
 ) -> None:
     with pytest.raises(BadSettings) as raised:
-        await serve._reach_database(f"{database.service}&{more}")
+        await reach_database(f"{database.service}&{more}")
     assert "STAGEPOST_DATABASE: the address of a database is wrong" in str(raised.value)
     assert said in str(raised.value)
     assert "a-port" not in str(raised.value)
@@ -38,10 +43,10 @@ async def test_an_address_that_is_none_is_not_tried_again(
 async def test_who_is_not_let_in_says_by_which_setting(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "START_SECONDS", 0.0)
+    monkeypatch.setattr(engine_database, "START_SECONDS", 0.0)
     dsn = database.service.replace(f"/{database.name}?", "/no-such-database?")
     with pytest.raises(StoreUnavailable, match=r"does not exist \(STAGEPOST_DATABASE\)"):
-        await serve._reach_database(dsn)
+        await reach_database(dsn)
 
 
 async def test_who_gets_no_more_connections_is_told_what_to_do(
@@ -81,3 +86,34 @@ async def test_who_waits_for_the_database_ends_when_told_to() -> None:
         async with asyncio.timeout(2):
             assert await process.wait() == 0
         connected.close()
+
+
+async def test_a_wrong_password_ends_the_start_at_once(database: Database) -> None:
+    dsn = database.service.replace("@/", f"{WRONG}@/")
+    async with asyncio.timeout(5):
+        with pytest.raises(BadSettings) as raised:
+            await reach_database(dsn)
+    assert "cannot start: STAGEPOST_DATABASE: the database does not let us in" in str(raised.value)
+    assert "password authentication failed" in str(raised.value)
+    assert WRONG not in str(raised.value)
+
+
+@pytest.mark.parametrize("password", [WRONG, f"{WRONG}/#", f"[{WRONG}"])
+@pytest.mark.parametrize("name", ["payments", "outside"])
+async def test_a_process_with_a_wrong_password_says_so_and_ends(
+    database: Database, name: str, password: str
+) -> None:
+    dsn = database.service.replace("@/", f"{password}@/")
+    settings = {"STAGEPOST_DATABASE": dsn, "STAGEPOST_TOKEN_KEY": ISSUER.public_key}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "stagepost", "run", name),
+        env=os.environ | settings | {"STAGEPOST_PORT": str(free_port())},
+        stdout=-1,
+        stderr=-1,
+    )
+    said = b"".join(await asyncio.wait_for(process.communicate(), 30)).decode()
+    assert process.returncode == 2, said
+    assert "cannot start" in said
+    assert "STAGEPOST_DATABASE: " in said
+    assert WRONG not in said
+    assert "Traceback" not in said

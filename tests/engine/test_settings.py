@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from stagepost.engine.flow import Flow
 from stagepost.engine.settings import load_settings
+from stagepost.engine.stack.foreground import up
 from stagepost.errors import BadSettings
 
 DATABASE = "postgresql://payments:secret@localhost/payments"
@@ -83,7 +85,46 @@ def test_settings_of_several_parts_are_read_as_json(monkeypatch: pytest.MonkeyPa
 
 def test_a_name_that_is_no_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGEPOST_LEASE_SECOND", "5")
-    assert "STAGEPOST_LEASE_SECOND" in complaint()
+    assert "STAGEPOST_LEASE_SECOND; did you mean STAGEPOST_LEASE_SECONDS?" in complaint()
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("STAGEPOST_MAIL_SERVR", "STAGEPOST_MAIL_SERVER"),
+        ("STAGEPOST_OUTSIDE_SLOW_SECOND", "STAGEPOST_OUTSIDE_SLOW_SECONDS"),
+        ("STAGEPOST_TOKEN_SECRETS", "STAGEPOST_TOKEN_SECRET"),
+        ("STAGEPOST_PARENTS", "STAGEPOST_PARENT"),
+        ("STAGEPOST_OWNER_DATABASES", "STAGEPOST_OWNER_DATABASE"),
+        ("STAGEPOST_SECRETS_FOLDER", "STAGEPOST_SECRETS"),
+        ("stagepost_databse", "STAGEPOST_DATABASE"),
+    ],
+)
+def test_a_slip_in_what_is_read_elsewhere_is_refused_as_well(
+    monkeypatch: pytest.MonkeyPatch, slip: str, meant: str
+) -> None:
+    monkeypatch.setenv(slip, "5")
+    assert f"there is no setting {slip.upper()}; did you mean {meant}?" in complaint()
+
+
+def test_what_is_read_elsewhere_is_let_through(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("MAIL_SERVER", "MAIL_SPOOL", "MAIL_SENDER", "OUTSIDE_SLOW_SECONDS", "PARENT"):
+        monkeypatch.setenv(f"STAGEPOST_{name}", "1")
+    for name in ("OWNER_DATABASE", "TOKEN_SECRET"):
+        monkeypatch.setenv(f"STAGEPOST_{name}", "1")
+    monkeypatch.setenv("STAGEPOST_SECRETS", str(tmp_path))
+    assert load_settings().log_level == "INFO"
+
+
+async def test_who_starts_the_stack_is_told_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STAGEPOST_MAIL_SERVR", "smtp://localhost")
+    with pytest.raises(BadSettings, match="did you mean STAGEPOST_MAIL_SERVER"):
+        await up(tmp_path / "data", Flow(), 1)
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.fixture
@@ -144,6 +185,12 @@ def test_a_file_that_is_not_ours_to_read_is_named(
         ("DATABASE", f"{DATABASE}?sslrootcert={__file__}", f"no certificate in {__file__}"),
         ("NATS_URL", "localhost:4222", "it is no URL such as nats://"),
         ("NATS_URL", "http://payments:secret@localhost", "it is no URL such as nats://"),
+        ("NATS_URL", "nats://payments:secret/x@localhost:4222", "it cannot be read"),
+        ("NATS_URL", "nats://payments:[secret@localhost:4222", "it cannot be read"),
+        ("NATS_URL", "nats://payments:secret\uff03@localhost:4222", "it cannot be read"),
+        ("DATABASE", "postgresql://payments:secret/x@localhost/payments", "it cannot be read"),
+        ("NATS_URL", "nats://", "it is no URL such as nats://"),
+        ("DATABASE", "postgresql://payments:secret\uff03@localhost/payments", "it cannot be read"),
         ("NATS_CA", "/nowhere", "Path does not point to a file"),
         ("NATS_CA", __file__, f"no certificate in {__file__}"),
     ],
@@ -156,6 +203,23 @@ def test_an_address_or_a_certificate_that_is_none_is_named_before_anybody_connec
     assert f"STAGEPOST_{name}: " in complained
     assert said in complained
     assert "secret" not in complained
+
+
+def test_a_database_may_have_several_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    several = "postgresql://payments:secret@one:5432,two:5433/payments"
+    monkeypatch.setenv("STAGEPOST_DATABASE", several)
+    assert load_settings().database.get_secret_value() == several
+
+
+def test_what_a_service_was_told_is_shown_without_its_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STAGEPOST_TOKEN", "a secret token")
+    settings = load_settings()
+    assert settings.token
+    shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "INFO" in shown
+    assert "secret" not in shown
 
 
 def test_a_complaint_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from stagepost.engine.batch import Batch
 from stagepost.engine.database import SQL, Connection, Queries
+from stagepost.engine.migrations import check_schema
 from stagepost.engine.stack.postgres import Postgres
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.errors import OutcomeUnknown, StoreUnavailable
@@ -21,6 +22,7 @@ ASKS: dict[str, Ask] = {
     "append": lambda store: store.append(Batch()),
     "load": lambda store: store.load([]),
     "query": lambda store: Queries(store._pool, SQL / "queries.sql").fetch("incarnation"),
+    "schema": lambda store: check_schema(store._pool, SQL),
 }
 
 

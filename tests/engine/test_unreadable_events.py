@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from uuid import uuid4
 
 import pytest
 from eventsourcing.persistence import StoredEvent
+from pydantic import BaseModel, ValidationError
 
+from contracts import payments
+from services.fulfillment.states import AwaitingBoth
 from services.payments.payment import Payment
-from services.payments.views import VIEWS
+from services.payments.views import VIEWS, PaymentRow
 from stagepost.aggregate import from_stored, stream_id, to_stored
 from stagepost.engine.batch import Commit
 from stagepost.engine.decisions import rebuild
@@ -21,6 +25,7 @@ from tests.engine.stores import MemoryWorld, append, heard
 
 RECEIVED = Payment.Received.TOPIC
 NAME = stream_id(Payment.stream("fulfillment", "1"))
+CANARY = "a-canary"
 FUTURE = "payments.Payment.FromTheFuture"
 
 
@@ -43,6 +48,22 @@ def test_what_is_wrong_with_a_stored_event_is_said(topic: str, state: bytes, fau
         from_stored(StoredEvent(NAME, 2, topic, state))
     assert f"the event {topic}, version 2 of the stream {NAME}, cannot be read" in str(raised.value)
     assert fault in str(raised.value)
+
+
+def test_what_a_damaged_event_says_stands_in_no_error_that_comes_of_it() -> None:
+    damaged = StoredEvent(NAME, 2, RECEIVED, f'{{"charge_id":["{CANARY}"]}}'.encode())
+    with pytest.raises(UnreadableEvent) as raised:
+        from_stored(damaged)
+    assert CANARY not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    "kind", [Payment.Received, payments.RetrievePayment, AwaitingBoth, PaymentRow]
+)
+def test_what_does_not_fit_is_not_repeated(kind: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        kind.model_validate({"charge_id": [CANARY], "order_id": [CANARY]})
+    assert CANARY not in str(raised.value)
 
 
 async def from_the_future(topic: str = FUTURE, state: bytes = b"{}") -> MemoryStore:

@@ -8,7 +8,7 @@ import pytest
 
 from services.notifications.carriers import MailServer, Spool
 from services.notifications.post import PostOffice
-from services.notifications.settings import open_post_office
+from services.notifications.settings import load, open_post_office
 from stagepost.engine.settings import Settings
 from stagepost.errors import BadSettings
 
@@ -85,7 +85,15 @@ async def test_who_is_told_of_no_customers_does_not_start(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "url",
-    ["mail.example.org", "http://shop:secret@mail", "smtp://shop:secret@", "smtp://x:secret@y:z"],
+    [
+        *(
+            "mail.example.org",
+            "http://shop:secret@mail",
+            "smtp://shop:secret@",
+            "smtp://x:secret@y:z",
+        ),
+        *("smtp://shop:secret/x@mail", "smtp://shop:secret\uff03@mail", "smtp://shop:[secret@mail"),
+    ],
 )
 async def test_what_is_no_mail_server_is_refused_and_not_repeated(
     url: str, monkeypatch: pytest.MonkeyPatch
@@ -94,3 +102,10 @@ async def test_what_is_no_mail_server_is_refused_and_not_repeated(
     with pytest.raises(BadSettings, match="STAGEPOST_MAIL_SERVER") as refused:
         await opened()
     assert "secret" not in str(refused.value)
+
+
+def test_the_password_of_the_mail_server_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGEPOST_MAIL_SERVER", "smtp://shop:secret@mail.example.org:587")
+    told = load()
+    assert told.server
+    assert "secret" not in f"{told} {told!r} {told.model_dump()} {told.model_dump_json()}"

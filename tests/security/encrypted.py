@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +55,46 @@ async def in_front_of(socket: Path, issued: Certificates) -> AsyncIterator[int]:
             if await reader.readexactly(len(SSL_REQUEST)) == SSL_REQUEST:
                 writer.write(b"S")
                 await writer.start_tls(trust)
-                inner_reader, inner_writer = await asyncio.open_unix_connection(str(socket))
-                await asyncio.gather(_pour(reader, inner_writer), _pour(inner_reader, writer))
+                await _connect(reader, writer, socket)
         writer.close()
 
+    async with _listening(serve) as port:
+        yield port
+
+
+@asynccontextmanager
+async def in_the_clear(socket: Path) -> AsyncIterator[int]:
+    """Stand in front of the same, and tell whoever wants TLS that there is none.
+
+    Yields the port.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            if await reader.readexactly(len(SSL_REQUEST)) == SSL_REQUEST:
+                writer.write(b"N")
+                await _connect(reader, writer, socket)
+        writer.close()
+
+    async with _listening(serve) as port:
+        yield port
+
+
+@asynccontextmanager
+async def _listening(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
     server = await asyncio.start_server(serve, HOST, 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
+
+
+async def _connect(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, socket: Path
+) -> None:
+    inner_reader, inner_writer = await asyncio.open_unix_connection(str(socket))
+    await asyncio.gather(_pour(reader, inner_writer), _pour(inner_reader, writer))
 
 
 async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

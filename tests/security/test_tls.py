@@ -23,7 +23,7 @@ from stagepost.engine.tokens import Issuer, bearer
 from stagepost.engine.transports.nats import NatsTransport
 from stagepost.errors import StoreUnavailable
 from tests.conftest import NewDatabase
-from tests.security.encrypted import PASSWORD, certificates, in_front_of, start_broker
+from tests.security.encrypted import PASSWORD, certificates, in_front_of, in_the_clear, start_broker
 
 CUSTOMERS = find_services()["customers"]
 ISSUER = Issuer("a secret of these tests, and of nobody else")
@@ -59,6 +59,14 @@ async def servers(
         nats_port = await start_broker(folder, supervisor, issued, CUSTOMERS)
         yield Servers(dsn, nats_port, issued.ca, supervisor, folder)
         await supervisor.stop(["nats"], 10)
+
+
+@pytest.fixture
+async def in_clear(new_database: NewDatabase, databases: Databases) -> AsyncIterator[str]:
+    """The address of a database that does not encrypt, and says nothing of it."""
+    database = await new_database(CUSTOMERS.name)
+    async with in_the_clear(Path(databases.server.host) / f".s.PGSQL.{PORT}") as port:
+        yield f"{database.service.partition('@')[0]}@{HOST}:{port}/{database.name}"
 
 
 @pytest.fixture
@@ -113,8 +121,25 @@ async def test_a_database_that_somebody_else_vouches_for_is_none(
 
 async def test_a_database_under_another_name_is_none(servers: Servers) -> None:
     dsn = servers.dsn.replace(HOST, "localhost")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable, match="Hostname mismatch"):
         await open_pool(dsn, size=1)
+    pool = await open_pool(dsn.replace("verify-full", "verify-ca"), size=1)  # its name alone is it
+    await pool.close()
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
+async def test_a_database_that_does_not_encrypt_is_none_where_the_address_says_so(
+    servers: Servers, in_clear: str, mode: str
+) -> None:
+    trusted = f"&sslrootcert={servers.ca}" if mode.startswith("verify") else ""
+    with pytest.raises(StoreUnavailable, match="rejected SSL upgrade"):
+        await open_pool(f"{in_clear}?sslmode={mode}{trusted}", size=1)
+
+
+async def test_where_the_address_says_nothing_a_database_need_not_encrypt(in_clear: str) -> None:
+    pool = await open_pool(in_clear, size=1)
+    assert await pool.fetchval("SELECT 1") == 1
+    await pool.close()
 
 
 @pytest.mark.parametrize("scheme", ["tls", "nats"])

@@ -61,14 +61,17 @@ async def up() -> AsyncIterator[Up]:
     )
     assert process.stdout is not None
     token = ""
-    async for line in process.stdout:
-        name, _, token = line.decode().strip().partition(": Bearer ")
-        if name == "Authorization":
-            break
-    yield Up(data, token)
-    process.send_signal(signal.SIGINT)
-    await process.communicate()
-    shutil.rmtree(data)
+    try:
+        async with asyncio.timeout(90):  # it prints one, or never will
+            async for line in process.stdout:
+                name, _, token = line.decode().strip().partition(": Bearer ")
+                if name == "Authorization":
+                    break
+        yield Up(data, token)
+    finally:
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+        shutil.rmtree(data)
 
 
 async def test_who_starts_the_stack_is_told_a_token_of_an_operator(up: Up) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,6 +15,9 @@ from asyncpg.pool import PoolConnectionProxy
 from stagepost.errors import BadSettings, Misuse, StoreUnavailable
 
 SQL = Path(__file__).parent / "sql"
+
+START_SECONDS = 10.0
+"""How long a process waits for its database when it starts."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 PooledConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -60,10 +64,10 @@ async def open_pool(dsn: str, *, size: int = 6, settings: Mapping[str, str] = PL
     """Connect to a database, each session with these settings.
 
     Raises:
-        BadSettings: its address is none.
+        BadSettings: its address is none, or the password in it is wrong.
         StoreUnavailable: it cannot be reached, or does not let us in.
     """
-    try:
+    with _faults_named():
         return await asyncpg.create_pool(
             dsn,
             min_size=1,
@@ -72,12 +76,51 @@ async def open_pool(dsn: str, *, size: int = 6, settings: Mapping[str, str] = PL
             command_timeout=60,
             server_settings=dict(settings),
         )
+
+
+async def connect(dsn: str) -> Connection:
+    """Connect to a database, once.
+
+    Raises:
+        BadSettings: its address is none, or the password in it is wrong.
+        StoreUnavailable: it cannot be reached, or does not let us in.
+    """
+    with _faults_named():
+        return await asyncpg.connect(dsn)
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
+    try:
+        yield
     except asyncpg.ClientConfigurationError as error:
         raise BadSettings(f"the address of a database is wrong: {error}") from None
+    except asyncpg.InvalidPasswordError as error:
+        raise BadSettings(f"the database does not let us in: {error}") from None
     except (*UNREACHABLE, asyncpg.PostgresError) as error:
         raise StoreUnavailable(f"cannot connect to the database: {_why(error)}") from error
     except ValueError:  # what it says may be a part of the password
         raise BadSettings("the address of a database is wrong: it cannot be read") from None
+
+
+async def reach_database(dsn: str) -> Pool:
+    """Connect to the database of a process that starts; it may take a moment to be there.
+
+    Raises:
+        BadSettings: what the setting says is wrong, and no time will mend it.
+        StoreUnavailable: it cannot be reached.
+    """
+    async with asyncio.timeout(START_SECONDS + 5):
+        until = asyncio.get_running_loop().time() + START_SECONDS
+        while True:
+            try:
+                return await open_pool(dsn)
+            except BadSettings as error:
+                raise BadSettings(f"cannot start: STAGEPOST_DATABASE: {error}") from None
+            except StoreUnavailable as error:
+                if asyncio.get_running_loop().time() > until:
+                    raise StoreUnavailable(f"{error} (STAGEPOST_DATABASE)") from error
+            await asyncio.sleep(0.2)
 
 
 async def acquire(pool: Pool) -> PooledConnection:

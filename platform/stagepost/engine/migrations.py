@@ -7,8 +7,8 @@ from pathlib import Path
 
 import asyncpg
 
-from stagepost.engine.database import SQL, UNREACHABLE, Connection, Pool
-from stagepost.errors import SchemaTooNew, SchemaTooOld, StoreUnavailable
+from stagepost.engine.database import SQL, Connection, Pool, connect, fetch
+from stagepost.errors import SchemaTooNew, SchemaTooOld
 
 LOCK = 0x57A6E905  # any number, as long as every migrator takes the same
 
@@ -20,12 +20,9 @@ async def migrate(dsn: str, folders: Sequence[Path]) -> list[str]:
 
     Raises:
         SchemaTooNew: the database knows files that this release does not have.
-        StoreUnavailable: it cannot be reached.
+        BadSettings, StoreUnavailable: it cannot be reached, and why.
     """
-    try:
-        connection = await asyncpg.connect(dsn)
-    except UNREACHABLE as error:
-        raise StoreUnavailable(f"cannot connect to the database: {error}") from error
+    connection = await connect(dsn)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
         return await _apply(connection, numbered_files(folders))
@@ -63,11 +60,9 @@ async def check_schema(pool: Pool, folder: Path) -> None:
         StoreUnavailable
     """
     try:
-        applied = {row["name"] for row in await pool.fetch("SELECT name FROM migrations")}
+        applied = {row["name"] for row in await fetch(pool, "SELECT name FROM migrations")}
     except asyncpg.UndefinedTableError:
         applied = set()
-    except UNREACHABLE as error:
-        raise StoreUnavailable(f"the database cannot be reached: {error}") from error
     files = numbered_files([folder])
     refuse_newer(applied, files)
     if missing := [name for name in files if name not in applied]:

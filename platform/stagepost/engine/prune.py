@@ -7,7 +7,7 @@ from datetime import datetime
 
 import asyncpg
 
-from stagepost.engine.database import UNREACHABLE
+from stagepost.engine.database import UNREACHABLE, connect
 from stagepost.engine.flow import Flow
 from stagepost.engine.flow_kept import kept_flow
 from stagepost.engine.links import relay_name, routes_of
@@ -31,11 +31,11 @@ async def prune(dsn: str, service: Service, before: datetime) -> Forgotten:
     """Forget a service's messages of before a time, as the owner of the tables.
 
     Raises:
-        BadSettings: the time is less than 24 hours ago.
+        BadSettings: the time is less than 24 hours ago, or the database lets nobody in as told.
         SchemaTooOld, StoreUnavailable
     """
     try:
-        connection = await asyncpg.connect(dsn)
+        connection = await connect(dsn)
         try:
             flow = await kept_flow(connection) or Flow()
             as_it_runs = flow.services.get(service.name, service)

@@ -24,6 +24,7 @@ from stagepost.engine.ids import Ids
 from stagepost.engine.items import Item
 from stagepost.engine.links import CONSUMER, relay_name, routes_of
 from stagepost.engine.network import Network
+from stagepost.engine.news import News
 from stagepost.engine.redriver import Redriver
 from stagepost.engine.relay import Relay
 from stagepost.engine.room import LOOK_SECONDS, Room
@@ -302,13 +303,15 @@ class Instance:
 
     async def _forever(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start again what fails, unless the lease is gone."""
+        news = News()
         while True:
             try:
                 return await run()
             except Fenced:
                 raise
             except Exception as error:  # noqa: BLE001  # whatever it is, the loop must go on
-                log.warning("starting again", part=name, reason=_reason(error))
+                if news.is_new(reason := _reason(error)):
+                    log.warning("starting again", part=name, reason=reason)
             await asyncio.sleep(AGAIN)
 
 

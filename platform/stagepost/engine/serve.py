@@ -12,7 +12,7 @@ from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socket
 
 from stagepost.engine.calls import Calls
 from stagepost.engine.calls_http import HttpCalls
-from stagepost.engine.database import Pool, Queries, open_pool, read_statements
+from stagepost.engine.database import Pool, Queries, open_pool, reach_database, read_statements
 from stagepost.engine.delays import check_delays
 from stagepost.engine.discovery import find
 from stagepost.engine.flow import Flow
@@ -33,10 +33,7 @@ from stagepost.engine.tokens import Verifier
 from stagepost.engine.transports import Transport
 from stagepost.engine.web import Probe, Server, http_server, make_app
 from stagepost.engine.web.access import Access
-from stagepost.errors import BadSettings, NoRoom, StoreUnavailable, TransportUnavailable
-
-START_SECONDS = 10.0
-"""How long a service waits for its database when it starts."""
+from stagepost.errors import BadSettings, NoRoom, TransportUnavailable
 
 READERS = 4
 """Connections to the database on which requests are answered that only read."""
@@ -128,7 +125,7 @@ async def _open_world(
 ) -> tuple[Server, Instance]:
     """Connect to everything outside, and wire an instance and its HTTP server to it."""
     access, dsn = _access(settings), settings.database.get_secret_value()
-    pool = await _reach_database(dsn)
+    pool = await reach_database(dsn)
     exits.push_async_callback(pool.close)
     # Readers wait for readers: never does what writes, or renews the lease, wait behind them.
     reading = await open_pool(dsn, size=READERS)
@@ -223,17 +220,3 @@ def _probes(
             for name, transport in network.transports.items()
         ),
     ]
-
-
-async def _reach_database(dsn: str) -> Pool:
-    async with asyncio.timeout(START_SECONDS + 5):
-        until = asyncio.get_running_loop().time() + START_SECONDS
-        while True:
-            try:
-                return await open_pool(dsn)
-            except BadSettings as error:
-                raise BadSettings(f"cannot start: STAGEPOST_DATABASE: {error}") from None
-            except StoreUnavailable as error:
-                if asyncio.get_running_loop().time() > until:
-                    raise StoreUnavailable(f"{error} (STAGEPOST_DATABASE)") from error
-            await asyncio.sleep(0.2)

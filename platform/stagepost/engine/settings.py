@@ -8,7 +8,7 @@ import ssl
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -30,16 +30,8 @@ PREFIX = "STAGEPOST_"
 SECRETS = f"{PREFIX}SECRETS"
 """A folder with settings as files, each with the name of one, in small letters; the environment
 goes before them."""
-OTHERS = (
-    SECRETS,
-    "STAGEPOST_PARENT",
-    "STAGEPOST_OWNER_DATABASE",
-    "STAGEPOST_TOKEN_SECRET",
-    "STAGEPOST_OUTSIDE_",
-    "STAGEPOST_MAIL_",
-)
-"""Read elsewhere: by the stack, by `stagepost migrate`, by `stagepost token`, by the world outside,
-by notifications."""
+OTHERS = (SECRETS, "STAGEPOST_PARENT", "STAGEPOST_OWNER_DATABASE", "STAGEPOST_TOKEN_SECRET")
+"""Of no class of settings: read here, by the stack, by `stagepost migrate`, `stagepost token`."""
 
 T = TypeVar("T")
 
@@ -56,8 +48,23 @@ def _is_certificate(file: Path) -> Path:
     return file
 
 
+def parts_of(url: SecretStr) -> SplitResult:
+    """Take a URL apart.
+
+    Raises:
+        ValueError: it is none. What Python says of it may be a part of the password.
+    """
+    try:
+        parts = urlsplit(url.get_secret_value())
+        if "," not in parts.netloc:  # several servers have several ports
+            _ = parts.port
+    except ValueError:
+        raise ValueError("it cannot be read: in a password, / is %2F, # is %23, @ is %40") from None
+    return parts
+
+
 def _is_postgres(dsn: SecretStr) -> SecretStr:
-    parts = urlsplit(dsn.get_secret_value())
+    parts = parts_of(dsn)
     if parts.scheme not in {"postgresql", "postgres"}:
         raise ValueError("it is no URL such as postgresql://user:password@host:5432/database")
     for file in parse_qs(parts.query).get("sslrootcert", ()):
@@ -66,7 +73,8 @@ def _is_postgres(dsn: SecretStr) -> SecretStr:
 
 
 def _is_nats(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("nats://", "tls://")):
+    parts = parts_of(url)
+    if parts.scheme not in {"nats", "tls"} or not parts.hostname:
         raise ValueError("it is no URL such as nats://user:password@host:4222, or tls://...")
     return url
 
@@ -217,7 +225,7 @@ def load_settings(folder: Path | None = None) -> Settings:
         BadSettings: names every setting that is missing, wrong or unknown, and what it is for.
     """
     folder = folder or secrets_folder()
-    _refuse_unknown(folder)
+    refuse_unknown(folder)
     try:
         return Settings(_secrets_dir=folder)
     except SettingsError as error:
@@ -246,12 +254,24 @@ def secrets_folder() -> Path | None:
     return Path(named) if named else None
 
 
-def _refuse_unknown(folder: Path | None) -> None:
-    """Raise where a name looks like a setting and is none: a slip would be ignored in silence."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    files = [file.name.upper() for file in folder.iterdir()] if folder else []
-    for name in sorted([*os.environ, *files]):
-        if name.startswith(PREFIX) and name not in known and not name.startswith(OTHERS):
+def names_in(kind: type[BaseSettings]) -> set[str]:
+    """Return the names under which a class of settings reads the environment."""
+    return {f"{kind.model_config['env_prefix']}{field}".upper() for field in kind.model_fields}
+
+
+def refuse_unknown(folder: Path | None = None) -> None:
+    """Make sure that whatever looks like a setting is one: a slip would be ignored in silence.
+
+    Raises:
+        BadSettings: a variable, or a file of the folder, has a name that nobody reads.
+    """
+    # It finds services, and they read settings of ours.
+    from stagepost.engine.discovery import find_setting_names  # noqa: PLC0415
+
+    known = find_setting_names() | set(OTHERS)
+    files = [file.name for file in folder.iterdir()] if folder else []
+    for name in sorted(name.upper() for name in (*os.environ, *files)):
+        if name.startswith(PREFIX) and name not in known:
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise BadSettings(f"cannot start: there is no setting {name}{hint}")

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from stagepost.engine.discovery import PACKAGE
 from stagepost.engine.flow import Flow
+from stagepost.engine.settings import refuse_unknown
 from stagepost.engine.stack.stack import Stack, to_stderr
 from stagepost.engine.transport_names import NATS
 
@@ -27,7 +28,13 @@ T = TypeVar("T")
 
 
 async def up(data: Path, flow: Flow, instances: int) -> int:
-    """Run the stack until Ctrl-C, SIGTERM or SIGHUP; return the exit status."""
+    """Run the stack until Ctrl-C, SIGTERM or SIGHUP; return the exit status.
+
+    Raises:
+        BadSettings: the environment has a setting that nobody reads.
+        StackError: something does not start.
+    """
+    refuse_unknown()
     await interruptible(_run(data, flow, instances))
     return 0
 

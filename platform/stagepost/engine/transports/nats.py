@@ -11,18 +11,27 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from ssl import SSLError
+from urllib.parse import urlsplit
 
 import structlog
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from stagepost.engine.batch import Cursor
+from stagepost.engine.news import News
 from stagepost.engine.transports.nats_api import ASK_SECONDS
 from stagepost.engine.transports.nats_client import BlockClient, trusting
 from stagepost.engine.transports.nats_envelope import words_of
 from stagepost.engine.transports.nats_publisher import NatsPublisher
 from stagepost.engine.transports.nats_reader import NatsSubscription
 from stagepost.errors import TransportUnavailable
+
+REFUSED = "Authorization Violation"
+"""What the broker says to a user whom it does not know, or whose password is wrong."""
+REFUSED_SECONDS = 5.0
+"""Seconds before it is asked again, for somebody must mend that; from an outage it comes back by
+itself."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +44,7 @@ class NatsTransport:
 
     def __init__(self, url: str, name: str, ca: Path | None = None) -> None:
         self._url = url
+        self._news = News()
         self._tls = trusting(ca)
         self._name = name
         self._client: BlockClient | None = None
@@ -110,16 +120,40 @@ class NatsTransport:
                 pending_size=64 << 20,
                 allow_reconnect=True,
                 disconnected_cb=self._disconnected,
-                error_cb=_failed,
+                error_cb=self._failed,
             )
         except (OSError, TimeoutError, NatsError) as error:
             raise TransportUnavailable(f"cannot connect to the broker: {error}") from error
+        except asyncio.CancelledError:  # what was opened would stay open
+            await client.close()
+            raise
         return client
 
     async def _disconnected(self) -> None:
         self.lost.set()
 
+    async def _failed(self, error: Exception) -> None:
+        """Say what the client tells us alone: of a refused publication its sender sees a time-out.
 
-async def _failed(error: Exception) -> None:
-    # A refused publication is told here only; its sender sees a time-out.
-    log.warning("broker", reason=str(error) or type(error).__name__)
+        The client waits for us before it tries again.
+        """
+        reason = str(error) or type(error).__name__
+        if not self.connected:
+            reason = f"{_attempt(self._url)}: {reason} ({_blamed_for(error)})"
+        if self._news.is_new(reason):
+            log.warning("broker", reason=reason)
+        if REFUSED in reason:
+            await asyncio.sleep(REFUSED_SECONDS)
+
+
+def _attempt(url: str) -> str:
+    """Say whom we do not get to, and as whom; a user without a password is a secret as well."""
+    parts = urlsplit(url)
+    user = f" as {parts.username}" if parts.password else ""
+    return f"cannot connect to {parts.netloc.rpartition('@')[2]}{user}"
+
+
+def _blamed_for(error: Exception) -> str:
+    """Return the settings of which one is wrong, unless the broker is."""
+    trust = ", STAGEPOST_NATS_CA" if isinstance(error, SSLError) else ""
+    return f"STAGEPOST_NATS_URL{trust}"

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.errors import Error as NatsError
 
 Outbound = tuple[str, Mapping[str, str], bytes]
@@ -38,6 +38,12 @@ class BlockClient(Client):
         if self._is_to_encrypt() and not info.get("tls_required"):
             raise NatsError("the server does not encrypt")
         await super()._process_info(info, initial_connection)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        """Connect; the library leaves the socket of an attempt that failed to the collector."""
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
+        await super()._connect_to_server(s)
 
     def _is_to_encrypt(self) -> bool:
         server = self._current_server
