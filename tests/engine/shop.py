@@ -97,7 +97,8 @@ async def broken() -> NoReturn:
 class World:
     """What the app under test is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: Service = SHOP) -> None:
+        self.service = service
         self.store = MemoryStore("shop", ManualClock())
         self.registry = CollectorRegistry()
         self.probes = [Probe("database", well, vital=True), Probe("broker", well, vital=False)]
@@ -107,7 +108,7 @@ class World:
         self, authenticate: Authenticate = an_operator
     ) -> AsyncIterator[httpx.AsyncClient]:
         app = make_app(
-            SHOP,
+            self.service,
             desk=None,  # type: ignore[arg-type]  # these routes ask neither
             queries=None,  # type: ignore[arg-type]
             store=self.store,

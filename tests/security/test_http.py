@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import jwt
 import pytest
 
+from stagepost.engine.backfill import wanted_of
 from stagepost.engine.discovery import find_services
 from stagepost.engine.roles import Role
 from stagepost.engine.tokens import ALGORITHM, Issuer, bearer
@@ -112,6 +115,9 @@ async def test_a_customer_sees_and_changes_only_themselves(site: Site) -> None:
         assert registered.json()["customer_id"] == ada
         assert (await as_ada.get(f"/customers/{ada}")).json()["name"] == "Ada Lovelace"
         assert (await as_service.get(f"/customers/{ada}")).status_code == 200
+        for other in {*SERVICES, "somebody"} - {"notifications"}:
+            async with site.asked_by(Role.SERVICE, other, "customers") as as_other:
+                assert is_problem(await as_other.get(f"/customers/{ada}"), 403), other
         for path in (f"/customers/{ada}", f"/customers/{ada}/onboarding"):
             assert is_problem(await as_bob.get(path), 404), path
         change = {"json": {"name": "Bob"}, "headers": {"If-Match": '"1"'}}
@@ -190,15 +196,32 @@ async def test_process_actions_are_for_operators(site: Site) -> None:
 
 
 @every_service
-async def test_services_read_each_other_s_feed_and_people_do_not(site: Site, service: str) -> None:
-    for role, status in ((Role.SERVICE, 200), (Role.OPERATOR, 200), *((p, 403) for p in PEOPLE)):
+async def test_services_read_of_a_feed_what_they_have_declared(site: Site, service: str) -> None:
+    services = find_services()
+    for reader in {*SERVICES, "somebody"}:
+        declared = wanted_of(services[reader], services[service]) if reader in services else set()
+        async with site.asked_by(Role.SERVICE, reader, service) as client:
+            assert is_problem(await client.get("/feed?limit=1"), 403), reader
+            for message in services[service].sends:
+                answer = await client.get("/feed", params={"limit": 1, "types": message.TYPE})
+                assert answer.status_code == (200 if message.TYPE in declared else 403), reader
+
+
+@every_service
+async def test_operators_read_a_feed_and_people_do_not(site: Site, service: str) -> None:
+    for role, status in ((Role.OPERATOR, 200), *((person, 403) for person in PEOPLE)):
         async with site.asked_by(role, "somebody", service) as client:
             assert (await client.get("/feed?limit=1")).status_code == status, role
 
 
-async def test_a_service_brings_commands_under_its_own_name_only(site: Site) -> None:
+async def test_a_service_brings_its_own_commands_only(site: Site) -> None:
     order = a_name("forged")
     envelope = charge_for(order)
+    for name in {*SERVICES, "somebody"} - {"fulfillment"}:  # nobody else declares that it charges
+        own = replace(envelope, id=uuid4(), source=name)
+        async with site.asked_by(Role.SERVICE, name, "payments") as client:
+            answer = await client.post("/commands", content=own.body, headers=write_binary(own))
+            assert is_problem(answer, 403), name
     forgers = [(role, "fulfillment") for role in (*PEOPLE, Role.OPERATOR)]
     for role, name in [*forgers, (Role.SERVICE, "shipping"), (Role.SERVICE, "payments")]:
         async with site.asked_by(role, name, "payments") as client:

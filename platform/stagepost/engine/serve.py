@@ -14,7 +14,7 @@ from stagepost.engine.calls import Calls
 from stagepost.engine.calls_http import HttpCalls
 from stagepost.engine.database import Pool, Queries, open_pool, read_statements
 from stagepost.engine.delays import check_delays
-from stagepost.engine.discovery import find
+from stagepost.engine.discovery import find, find_services
 from stagepost.engine.flow import Flow
 from stagepost.engine.flow_kept import check_flow
 from stagepost.engine.follow import end
@@ -33,6 +33,7 @@ from stagepost.engine.tokens import Verifier
 from stagepost.engine.transports import Transport
 from stagepost.engine.web import Probe, Server, http_server, make_app
 from stagepost.engine.web.access import Access
+from stagepost.engine.web.peers import Peers
 from stagepost.errors import BadSettings, NoRoom, StoreUnavailable, TransportUnavailable
 
 START_SECONDS = 10.0
@@ -160,6 +161,7 @@ async def _open_world(
         registry=instance.metrics.registry,
         flow=flow,
         authenticate=access,
+        peers=Peers.of(service, find_services(flow.style)),
     )
     host, port = listening.getsockname()[:2]
 
