@@ -123,10 +123,12 @@ class World:
             server = http_server(app, host="127.0.0.1", port=0)
             serving = asyncio.create_task(server.serve([listening]))
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            async with httpx.AsyncClient(base_url=url) as client:
-                yield client
-            server.end()
-            await serving
+            try:
+                async with httpx.AsyncClient(base_url=url) as client:
+                    yield client
+            finally:
+                server.end()
+                await serving
 
 
 def problem_of(answer: httpx.Response) -> dict[str, Any]:

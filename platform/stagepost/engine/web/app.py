@@ -23,7 +23,7 @@ from stagepost.engine.service import Service
 from stagepost.engine.store import Store
 from stagepost.engine.web.access import OPEN
 from stagepost.engine.web.commands import command_route
-from stagepost.engine.web.common import COMMON_ROUTES, Probe
+from stagepost.engine.web.common import COMMON_ROUTES, Probe, Watch
 from stagepost.engine.web.documents import describe
 from stagepost.engine.web.feed import Feed, read_feed
 from stagepost.engine.web.inputs import (
@@ -79,7 +79,7 @@ def make_app(
             "queries": Provide(after_desk, sync_to_thread=False, use_cache=True),
             "store": _given(store),
             "answers": _given(answers),
-            "probes": _given(probes),
+            "watch": _given(Watch(probes)),
             "problems": _given(problems),
             "registry": _given(registry),
             "feed": _given(feed),
