@@ -84,7 +84,7 @@ def make_app(
             "registry": _given(registry),
             "feed": _given(feed),
         },
-        state=State({"leave": feed.end}),
+        state=State({"leave": feed.end, "problems": problems}),
         before_request=Gate(authenticate),
         exception_handlers=problems.handlers(),
         request_class=JsonRequest,
