@@ -17,7 +17,7 @@ from stagepost.engine.desk import Desk
 from stagepost.engine.web import problems
 from stagepost.engine.web.access import CUSTOMERS, act_for, customers_and, may_see, own_id
 from stagepost.engine.web.etags import IfMatch, IfNoneMatch, etag_of, is_among, versions_of
-from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
+from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint, key_of
 from stagepost.engine.web.problems import AnyRequest
 from stagepost.errors import NotFound
 from stagepost.process import Instance
@@ -44,7 +44,8 @@ async def register_customer(
     """
     customer = data.as_request(own_id(request) or desk.new_id())
     act_for(request, customer.customer_id)
-    answer = await desk.request(customer, idempotency_key, fingerprint(request, data))
+    key = key_of(request, idempotency_key)
+    answer = await desk.request(customer, key, fingerprint(request, data))
     registered = answer_as(Registered, answer)
     return Response(registered, headers={"Location": f"/customers/{registered.customer_id}"})
 

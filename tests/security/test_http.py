@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -129,19 +128,41 @@ async def test_a_customer_sees_and_changes_only_themselves(site: Site) -> None:
 async def test_what_a_customer_was_answered_is_told_to_nobody_else(site: Site) -> None:
     """The body does not say who registers: with another's key it would be answered as theirs."""
     ada, bob = a_name("ada"), a_name("bob")
-    asked: dict[str, Any] = {
-        "json": {"name": "Ada Lovelace", "email": f"{ada}@example.org"},
-        "headers": {"Idempotency-Key": a_name("key")},
-    }
+    key = {"Idempotency-Key": a_name("key")}
+    body = {"name": "Ada Lovelace", "email": f"{ada}@example.org"}
     async with (
         site.asked_by(Role.CUSTOMER, ada, "customers") as as_ada,
         site.asked_by(Role.CUSTOMER, bob, "customers") as as_bob,
     ):
         for _ in range(2):
-            assert (await as_ada.post("/customers", **asked)).json() == {"customer_id": ada}
-        refused = await as_bob.post("/customers", **asked)
-        assert is_problem(refused, 422)
+            answer = await as_ada.post("/customers", json=body, headers=key)
+            assert answer.json() == {"customer_id": ada}
+        refused = await as_bob.post("/customers", json=body, headers=key)
+        assert is_problem(refused, 409)  # the address is Ada's
         assert ada not in refused.text
+        own = body | {"email": f"{bob}@example.org"}
+        answer = await as_bob.post("/customers", json=own, headers=key)
+        assert (answer.status_code, answer.json()) == (201, {"customer_id": bob})
+
+
+async def test_a_key_is_their_own_of_whoever_asks_by_whatever_token(site: Site) -> None:
+    ada, key = a_name("ada"), {"Idempotency-Key": a_name("key")}
+    order = {name: value for name, value in order_of(ada, "").items() if name != "order_id"}
+    placed = []
+    for role, name, days in (
+        (Role.CUSTOMER, ada, 1),
+        (Role.CUSTOMER, ada, 2),  # the same, with another token
+        (Role.STAFF, ada, 1),
+        (Role.STAFF, "desk", 1),
+        (Role.OPERATOR, "desk", 1),
+    ):
+        shown = bearer(site.issuer.token(role, name, days))
+        async with site.asked_with(shown) as client:
+            answer = await client.post("/orders", json=order, headers=key)
+            assert answer.status_code == 202
+            placed.append(answer.json()["order_id"])
+    assert placed[0] == placed[1]
+    assert len(set(placed)) == 4
 
 
 async def test_a_customer_sees_only_their_own_points_and_mails(site: Site) -> None:
