@@ -18,6 +18,11 @@ async def an_operator(request: AnyRequest) -> None:
     request.scope["user"] = token_of(Role.OPERATOR, "ops")
 
 
+async def the_reader(request: AnyRequest) -> None:
+    """Let everybody pass, as the service that reads payments in the tests of transports."""
+    request.scope["user"] = token_of(Role.SERVICE, "fulfillment")
+
+
 async def the_sender(request: AnyRequest) -> None:
     """Let everybody pass, as the service whose command it is."""
     request.scope["user"] = token_of(Role.SERVICE, request.headers.get("ce-source", "nobody"))

@@ -15,15 +15,9 @@ from services.customers.requests import Kept, Registered
 from services.customers.states import Underway
 from stagepost.engine.desk import Desk
 from stagepost.engine.web import problems
-from stagepost.engine.web.access import (
-    CUSTOMERS,
-    CUSTOMERS_AND_SERVICES,
-    act_for,
-    may_see,
-    own_id,
-)
+from stagepost.engine.web.access import CUSTOMERS, act_for, customers_and, may_see, own_id
 from stagepost.engine.web.etags import IfMatch, IfNoneMatch, etag_of, is_among, versions_of
-from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
+from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint, key_of
 from stagepost.engine.web.problems import AnyRequest
 from stagepost.errors import NotFound
 from stagepost.process import Instance
@@ -50,14 +44,15 @@ async def register_customer(
     """
     customer = data.as_request(own_id(request) or desk.new_id())
     act_for(request, customer.customer_id)
-    answer = await desk.request(customer, idempotency_key, fingerprint(request, data))
+    key = key_of(request, idempotency_key)
+    answer = await desk.request(customer, key, fingerprint(request, data))
     registered = answer_as(Registered, answer)
     return Response(registered, headers={"Location": f"/customers/{registered.customer_id}"})
 
 
 @get(
     "/customers/{customer_id:str}",
-    opt=CUSTOMERS_AND_SERVICES,
+    opt=customers_and("notifications"),
     response_headers=[ETAG],
     responses={304: ResponseSpec(None, description="The customer is as before.")} | problems(404),
 )
@@ -67,7 +62,7 @@ async def read_customer(
     desk: SkipValidation[Desk],
     if_none_match: IfNoneMatch = None,
 ) -> Response[CustomerState]:
-    """Who a customer is."""
+    """Who a customer is. Of all services only the one that writes letters may ask."""
     _hide_from_others(request, customer_id)
     customer = await desk.find(Customer, Customer.stream(customer_id))
     if customer is None:

@@ -16,7 +16,7 @@ from stagepost.engine.database import Queries
 from stagepost.engine.desk import Desk
 from stagepost.engine.web import Limit, Page, page_of, problems
 from stagepost.engine.web.access import STAFF
-from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
+from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint, key_of
 from stagepost.engine.web.problems import AnyRequest
 from stagepost.errors import NotFound
 from stagepost.messages import Text
@@ -84,7 +84,8 @@ async def receive_stock(
 ) -> StockLevel:
     """Put units of a SKU on the shelf, or correct the count of what is on hand."""
     receipt = ReceiveStock(sku=sku, quantity=data.quantity, note=data.note)
-    answer = await desk.request(receipt, idempotency_key, fingerprint(request, data))
+    key = key_of(request, idempotency_key)
+    answer = await desk.request(receipt, key, fingerprint(request, data))
     return answer_as(StockLevel, answer)
 
 

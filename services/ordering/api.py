@@ -17,7 +17,7 @@ from stagepost.engine.desk import Desk
 from stagepost.engine.web import Limit, Page, Position, page_of, problems
 from stagepost.engine.web.access import CUSTOMERS, act_for, may_see, own_id
 from stagepost.engine.web.etags import IfNoneMatch, etag_of, is_among
-from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint
+from stagepost.engine.web.once import IdempotencyKey, answer_as, fingerprint, key_of
 from stagepost.engine.web.problems import AnyRequest
 from stagepost.errors import NotFound
 
@@ -49,7 +49,8 @@ async def place_order(
     """
     act_for(request, data.customer_id)
     order = data.as_request(desk.new_id())
-    answer = await desk.request(order, idempotency_key, fingerprint(request, data))
+    key = key_of(request, idempotency_key)
+    answer = await desk.request(order, key, fingerprint(request, data))
     accepted = answer_as(OrderAccepted, answer)
     return Response(accepted, headers={"Location": f"/orders/{accepted.order_id}"})
 

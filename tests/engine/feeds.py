@@ -22,7 +22,8 @@ from stagepost.engine.store import Store
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.transports import StreamId
 from stagepost.engine.transports.feed import FeedSubscription, FeedTransport
-from stagepost.engine.web import Server, http_server, make_app
+from stagepost.engine.web import Authenticate, Server, http_server, make_app
+from stagepost.engine.web.peers import NOBODY, Peers
 from tests.callers import an_operator
 from tests.engine.shop import SHOP
 from tests.engine.stores import heard
@@ -32,8 +33,12 @@ from tests.engine.transports import READER, SOURCE, TYPES, take
 class Source:
     """What tells events: a store, and an instance that serves what stands in it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, authenticate: Authenticate = an_operator, peers: Peers = NOBODY
+    ) -> None:
         self.store = store
+        self._authenticate = authenticate
+        self.peers = peers
         self.signals = Signals()
         self.server: Server | None = None
         self._port = 0
@@ -54,7 +59,8 @@ class Source:
             probes=[],
             registry=CollectorRegistry(),
             flow=Flow(),
-            authenticate=an_operator,
+            authenticate=self._authenticate,
+            peers=self.peers,
         )
         listening = socket.create_server(("127.0.0.1", self._port))
         self._port = listening.getsockname()[1]
@@ -106,8 +112,10 @@ class Teller:
 
 
 @asynccontextmanager
-async def serving(store: Store) -> AsyncIterator[Source]:
-    source = Source(store)
+async def serving(
+    store: Store, authenticate: Authenticate = an_operator, peers: Peers = NOBODY
+) -> AsyncIterator[Source]:
+    source = Source(store, authenticate, peers)
     await source.start()
     yield source
     await source.stop()

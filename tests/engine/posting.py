@@ -24,13 +24,14 @@ from stagepost.engine.recipients import Recipients
 from stagepost.engine.recipients_http import HttpRecipients
 from stagepost.engine.runtime import Instance
 from stagepost.engine.service import Service
-from stagepost.engine.store import JournalEntry, Store
+from stagepost.engine.store import JournalEntry
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tables_memory import MemoryTables
 from stagepost.engine.telemetry import Metrics
 from stagepost.engine.transport_names import HTTP, NATS
 from stagepost.engine.transports.memory import MemoryBroker, MemoryTransport
 from stagepost.engine.web import http_server, make_app
+from stagepost.engine.web.peers import Peers
 from stagepost.messages import decode, encode
 from tests.callers import the_sender
 from tests.engine.counter import (
@@ -47,10 +48,13 @@ from tests.engine.counter import (
 
 LONG = 30.0
 POSTED = Links(commands=HTTP)
+SENDERS = Peers(sends=dict.fromkeys(("client", "stranger"), frozenset({Count.TYPE})))
 
 
 class CountingWorld(World):
     """The counter of other tests, with commands over HTTP."""
+
+    peers = SENDERS
 
     def network(self) -> Network:
         return replace(super().network(), links=POSTED)
@@ -58,7 +62,7 @@ class CountingWorld(World):
     @asynccontextmanager
     async def serving(self, holder: str = "counter-1") -> AsyncIterator[Served]:
         """Run an instance, and serve its HTTP side on a socket of its own."""
-        async with self.running(holder) as instance, _on_a_socket(instance, self.store) as url:
+        async with self.running(holder) as instance, _on_a_socket(instance, self) as url:
             recipients = HttpRecipients({"counter": url}, LONG, {})
             try:
                 yield Served(instance, url, recipients)
@@ -85,18 +89,19 @@ class Served:
 
 
 @asynccontextmanager
-async def _on_a_socket(instance: Instance, store: Store) -> AsyncIterator[str]:
+async def _on_a_socket(instance: Instance, world: CountingWorld) -> AsyncIterator[str]:
     app = make_app(
         instance.service,
         desk=instance.desk,
         queries=None,  # type: ignore[arg-type]  # no route asks it
-        store=store,
+        store=world.store,
         ids=SeededIds(3),
         answers=instance.answers,
         probes=[],
         registry=CollectorRegistry(),
         flow=Flow(),
         authenticate=the_sender,
+        peers=world.peers,
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = http_server(app, host="127.0.0.1", port=0)

@@ -97,7 +97,8 @@ async def broken() -> NoReturn:
 class World:
     """What the app under test is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: Service = SHOP) -> None:
+        self.service = service
         self.store = MemoryStore("shop", ManualClock())
         self.registry = CollectorRegistry()
         self.probes = [Probe("database", well, vital=True), Probe("broker", well, vital=False)]
@@ -107,7 +108,7 @@ class World:
         self, authenticate: Authenticate = an_operator
     ) -> AsyncIterator[httpx.AsyncClient]:
         app = make_app(
-            SHOP,
+            self.service,
             desk=None,  # type: ignore[arg-type]  # these routes ask neither
             queries=None,  # type: ignore[arg-type]
             store=self.store,
@@ -122,10 +123,12 @@ class World:
             server = http_server(app, host="127.0.0.1", port=0)
             serving = asyncio.create_task(server.serve([listening]))
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            async with httpx.AsyncClient(base_url=url) as client:
-                yield client
-            server.end()
-            await serving
+            try:
+                async with httpx.AsyncClient(base_url=url) as client:
+                    yield client
+            finally:
+                server.end()
+                await serving
 
 
 def problem_of(answer: httpx.Response) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from litestar.exceptions import NotAuthorizedException
 
 from stagepost.engine import tokens
 from stagepost.engine.roles import Role
-from stagepost.engine.tokens import Issuer, Verifier
+from stagepost.engine.tokens import Issuer, Verifier, check_own
 from stagepost.errors import BadSettings
 
 SECRET = "a secret of these tests, and of nobody else"
@@ -30,6 +30,9 @@ def signed(**claims: object) -> str:
     ours = {"sub": "ada", "role": "customer", "iat": 0, "exp": 2**32} | claims
     given = {name: value for name, value in ours.items() if value is not None}
     return jwt.encode(given, ISSUER._key, "EdDSA")
+
+
+NONE_OF_OURS = "was not signed by whoever STAGEPOST_TOKEN_KEY is of, or has expired"
 
 
 def unsigned(header: dict[str, str]) -> str:
@@ -93,6 +96,32 @@ def test_no_more_tokens_are_remembered_than_there_is_room_for(
     for number in range(10):
         verifier.check(ISSUER.token(Role.CUSTOMER, f"c{number}", days=1))
         assert len(verifier._known) <= 3
+
+
+def test_a_service_s_own_token_is_taken(verifier: Verifier) -> None:
+    check_own(verifier, ISSUER.token(Role.SERVICE, "payments", days=1), "payments")
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("rubbish", NONE_OF_OURS),
+        ("", NONE_OF_OURS),
+        (Issuer(f"{SECRET}!").token(Role.SERVICE, "payments", days=1), NONE_OF_OURS),
+        (signed(role="service", sub="payments", exp=1), NONE_OF_OURS),
+        (signed(role="service", sub="shipping"), "is of the service shipping, and this is the"),
+        (signed(role="operator", sub="payments"), "is of the operator payments, and this is the"),
+    ],
+    ids=["none", "empty", "of another secret", "expired", "of another service", "of an operator"],
+)
+def test_a_service_does_not_start_with_a_token_that_is_not_its_own(
+    verifier: Verifier, token: str, said: str
+) -> None:
+    with pytest.raises(BadSettings) as refused:
+        check_own(verifier, token, "payments")
+    assert f"cannot start: STAGEPOST_TOKEN {said}" in str(refused.value)
+    assert "`stagepost token service payments` prints another" in str(refused.value)
+    assert not token or token not in str(refused.value)
 
 
 def test_a_short_secret_signs_nothing() -> None:

@@ -18,7 +18,7 @@ from litestar.exceptions import NotAuthorizedException
 from structlog.testing import capture_logs
 
 from stagepost.engine.telemetry import configure_logging
-from stagepost.engine.web import server
+from stagepost.engine.web import Probe, server
 from stagepost.engine.web.problems import PROBLEMS_PAGE, AnyRequest
 from stagepost.errors import Conflict, NotFound, Refused
 from stagepost.messages import MAX_BIGINT
@@ -33,6 +33,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
 HALF = b"Content-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"
 
 
@@ -40,6 +41,29 @@ async def connect(
     client: httpx.AsyncClient,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection(client.base_url.host, client.base_url.port)
+
+
+async def all_that_comes(client: httpx.AsyncClient, sent: bytes) -> bytes:
+    """Send this and nothing else; return what comes until the connection is closed."""
+    reader, writer = await connect(client)
+    writer.write(sent)
+    async with asyncio.timeout(5):
+        said = await reader.read()
+    writer.close()
+    return said
+
+
+def answers_in(said: bytes) -> list[httpx.Response]:
+    """Read answers as they came, without the one that says to go on."""
+    answers = []
+    while said:
+        head, _, said = said.partition(b"\r\n\r\n")
+        line, *headers = head.decode().split("\r\n")
+        pairs = [(name, value) for name, _, value in (each.partition(": ") for each in headers)]
+        length = int(dict(pairs).get("content-length", 0))
+        status, body, said = int(line.split()[1]), said[:length], said[length:]
+        answers += [httpx.Response(status, headers=pairs, content=body)] if status >= 200 else []
+    return answers
 
 
 def fields(answer: httpx.Response) -> list[tuple[str, str]]:
@@ -228,17 +252,71 @@ async def test_a_client_that_hangs_up_in_mid_request_is_no_fault_of_ours(
 
 @pytest.mark.parametrize(
     "sent",
-    [b"", b"GE", b"GET /health/live HTTP/1.1\r\nHost", b"PUT /baskets/a HTTP/1.1\r\n" + HALF],
+    [
+        b"GE",
+        b"GET /health/live HTTP/1.1\r\nHost",
+        b"PUT /baskets/a HTTP/1.1\r\nHost: x\r\n" + HALF,
+        b"PUT /baskets/a HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" + HALF,
+    ],
+    ids=["in its first line", "in its headers", "in its body", "in its body, asked for"],
 )
-async def test_a_client_that_never_finishes_its_request_is_cut_off(
+async def test_a_client_that_never_finishes_its_request_is_told_so_and_cut_off(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    with capture_logs() as logged:
+        answers = answers_in(await all_that_comes(client, sent))
+    assert logged == []
+    answer = answers[-1]
+    assert [each.status_code for each in answers] == [408]
+    assert problem_of(answer)["detail"] == "it was not sent whole within 0.3 s"
+    assert answer.headers["connection"] == "close"
+    assert "date" in answer.headers
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_after_an_answer_too_who_never_finishes_the_next_request_is_told_so(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
     reader, writer = await connect(client)
-    writer.write(sent)
+    writer.write(LIVE)
+    assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200 OK")
+    writer.write(LIVE[:10])
     async with asyncio.timeout(5):
-        await reader.read()
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 Request Timeout")
     writer.close()
+
+
+async def test_a_client_that_sends_nothing_is_cut_off(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    assert await all_that_comes(client, b"") == b""
+
+
+async def test_who_was_answered_before_their_request_was_whole_is_told_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def nobody(request: AnyRequest) -> None:
+        raise NotAuthorizedException("who are you?")
+
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    async with World().served(nobody) as client:
+        said = await all_that_comes(client, b"PUT /baskets/a HTTP/1.1\r\nHost: x\r\n" + HALF)
+    assert [answer.status_code for answer in answers_in(said)] == [401]
+
+
+@pytest.mark.parametrize("next_one", [LIVE[:10], b"PUT /baskets/a HTTP/1.1\r\nHost: x\r\n" + HALF])
+async def test_a_request_that_waits_for_its_answer_is_not_given_that_of_the_next(
+    monkeypatch: pytest.MonkeyPatch, next_one: bytes
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    world = World()
+    world.probes = [Probe("database", asyncio.Event().wait, vital=True)]
+    async with world.served() as client:
+        ready = LIVE.replace(b"live", b"ready")
+        assert await all_that_comes(client, ready + next_one) == b""
 
 
 @pytest.mark.parametrize(

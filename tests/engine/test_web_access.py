@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
+from litestar import get
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
@@ -17,9 +19,9 @@ from stagepost.engine.roles import Role
 from stagepost.engine.store_memory import MemoryStore
 from stagepost.engine.tokens import Issuer, Verifier, bearer
 from stagepost.engine.web import access, make_app
-from stagepost.engine.web.access import Access, allowed_by
+from stagepost.engine.web.access import Access, allowed_by, customers_and, named_by
 from tests.callers import an_operator
-from tests.engine.shop import World, problem_of
+from tests.engine.shop import SHOP, World, problem_of
 
 ISSUER = Issuer("a secret of these tests, and of nobody else")
 LIMIT = 5
@@ -77,6 +79,24 @@ async def test_pages_documents_and_health_are_open(client: httpx.AsyncClient, pa
 async def test_who_may_not_ask_is_told_so_whatever_they_send(client: httpx.AsyncClient) -> None:
     answer = await client.post("/baskets", content=b"no JSON", headers=shown(Role.CUSTOMER))
     assert problem_of(answer)["status"] == 403
+
+
+async def test_of_services_those_may_ask_that_a_route_names() -> None:
+    @get("/letters", opt=customers_and("post", "archive"))
+    async def read_letters() -> None:
+        """Return nothing: who may ask is the question."""
+
+    world = World(replace(SHOP, routes=[read_letters]))
+    async with world.served(Access(Verifier(ISSUER.public_key), 100)) as client:
+        for name, status in (("post", 200), ("archive", 200), ("mallory", 403)):
+            answer = await client.get("/letters", headers=shown(Role.SERVICE, name))
+            assert answer.status_code == status, name
+        for role in (Role.CUSTOMER, Role.STAFF, Role.OPERATOR):
+            assert (await client.get("/letters", headers=shown(role, "mallory"))).is_success
+        refused = problem_of(await client.get("/letters", headers=shown(Role.SERVICE, "mallory")))
+        assert refused["detail"] == (
+            "who asks is the service mallory; of services this takes archive, post"
+        )
 
 
 async def test_a_customer_who_asks_too_much_waits(
@@ -189,6 +209,16 @@ def test_every_route_is_for_whom_it_is_meant() -> None:
         if (method, path) in OPEN:
             expected = set()
         assert allowed_by(handler.opt) == expected, route
+
+
+def test_a_customer_is_shown_to_the_one_service_that_writes_to_them() -> None:
+    named = {
+        (service, method, path): named_by(handler.opt)
+        for service, method, path, handler in ROUTES
+        if Role.SERVICE in allowed_by(handler.opt) and path not in {"/feed", "/commands"}
+    }
+    assert named == {("customers", "GET", "/customers/{customer_id}"): {"notifications"}}
+    assert find_services().keys() >= {"notifications"}
 
 
 def test_every_route_that_was_thought_of_is_there() -> None:

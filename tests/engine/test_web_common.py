@@ -10,10 +10,8 @@ import pytest
 from prometheus_client import Counter
 
 from stagepost.engine.batch import Batch, Commit, Handled
-from stagepost.engine.web import (
-    Probe,
-    common,
-)
+from stagepost.engine.web import Probe, common
+from stagepost.engine.web.common import Watch
 from tests.engine.shop import World, broken, problem_of
 from tests.engine.stores import heard
 
@@ -85,6 +83,62 @@ async def test_a_check_that_does_not_end_is_not_waited_for(
     world.probes[0] = Probe("database", asyncio.Event().wait, vital=True)
     async with world.served() as client:
         assert (await client.get("/health/ready")).status_code == 503
+
+
+async def test_whoever_asks_within_a_second_is_told_what_one_look_saw(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "LOOK_SECONDS", 0.1)
+    looks, is_well = 0, asyncio.Event()
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        await is_well.wait()
+
+    world.probes[0] = Probe("database", look, vital=True)
+    async with world.served() as client:
+        flood = [asyncio.create_task(client.get("/health/ready")) for _ in range(50)]
+        await asyncio.sleep(0.3)
+        flood.append(asyncio.create_task(client.get("/health/ready")))
+        await asyncio.sleep(0.1)
+        assert looks == 1  # it takes longer than it is remembered, and is still the only one
+        monkeypatch.setattr(common, "LOOK_SECONDS", 60)
+        is_well.set()
+        assert {answer.status_code for answer in await asyncio.gather(*flood)} == {200}
+        for _ in range(20):
+            assert (await client.get("/health/ready")).status_code == 200
+        assert looks == 2
+
+
+async def test_what_was_seen_is_forgotten_after_a_while(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "LOOK_SECONDS", 0.1)
+    is_down = False
+
+    async def look() -> None:
+        if is_down:
+            await broken()
+
+    world.probes[0] = Probe("database", look, vital=True)
+    async with world.served() as client:
+        assert (await client.get("/health/ready")).status_code == 200
+        is_down = True
+        await asyncio.sleep(0.1)
+        assert (await client.get("/health/ready")).status_code == 503
+        assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_who_hangs_up_takes_the_look_from_nobody_else() -> None:
+    is_well = asyncio.Event()
+    watch = Watch([Probe("database", is_well.wait, vital=True)])
+    gone, waits = asyncio.create_task(watch.checks()), asyncio.create_task(watch.checks())
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait([gone])
+    is_well.set()
+    assert [check.health for check in await waits] == ["ok"]
 
 
 async def test_metrics_are_those_of_the_registry(world: World) -> None:

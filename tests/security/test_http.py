@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import replace
+from uuid import uuid4
 
 import httpx
 import jwt
 import pytest
 
+from stagepost.engine.backfill import wanted_of
 from stagepost.engine.discovery import find_services
 from stagepost.engine.roles import Role
 from stagepost.engine.tokens import ALGORITHM, Issuer, bearer
@@ -112,6 +114,9 @@ async def test_a_customer_sees_and_changes_only_themselves(site: Site) -> None:
         assert registered.json()["customer_id"] == ada
         assert (await as_ada.get(f"/customers/{ada}")).json()["name"] == "Ada Lovelace"
         assert (await as_service.get(f"/customers/{ada}")).status_code == 200
+        for other in {*SERVICES, "somebody"} - {"notifications"}:
+            async with site.asked_by(Role.SERVICE, other, "customers") as as_other:
+                assert is_problem(await as_other.get(f"/customers/{ada}"), 403), other
         for path in (f"/customers/{ada}", f"/customers/{ada}/onboarding"):
             assert is_problem(await as_bob.get(path), 404), path
         change = {"json": {"name": "Bob"}, "headers": {"If-Match": '"1"'}}
@@ -123,19 +128,41 @@ async def test_a_customer_sees_and_changes_only_themselves(site: Site) -> None:
 async def test_what_a_customer_was_answered_is_told_to_nobody_else(site: Site) -> None:
     """The body does not say who registers: with another's key it would be answered as theirs."""
     ada, bob = a_name("ada"), a_name("bob")
-    asked: dict[str, Any] = {
-        "json": {"name": "Ada Lovelace", "email": f"{ada}@example.org"},
-        "headers": {"Idempotency-Key": a_name("key")},
-    }
+    key = {"Idempotency-Key": a_name("key")}
+    body = {"name": "Ada Lovelace", "email": f"{ada}@example.org"}
     async with (
         site.asked_by(Role.CUSTOMER, ada, "customers") as as_ada,
         site.asked_by(Role.CUSTOMER, bob, "customers") as as_bob,
     ):
         for _ in range(2):
-            assert (await as_ada.post("/customers", **asked)).json() == {"customer_id": ada}
-        refused = await as_bob.post("/customers", **asked)
-        assert is_problem(refused, 422)
+            answer = await as_ada.post("/customers", json=body, headers=key)
+            assert answer.json() == {"customer_id": ada}
+        refused = await as_bob.post("/customers", json=body, headers=key)
+        assert is_problem(refused, 409)  # the address is Ada's
         assert ada not in refused.text
+        own = body | {"email": f"{bob}@example.org"}
+        answer = await as_bob.post("/customers", json=own, headers=key)
+        assert (answer.status_code, answer.json()) == (201, {"customer_id": bob})
+
+
+async def test_a_key_is_their_own_of_whoever_asks_by_whatever_token(site: Site) -> None:
+    ada, key = a_name("ada"), {"Idempotency-Key": a_name("key")}
+    order = {name: value for name, value in order_of(ada, "").items() if name != "order_id"}
+    placed = []
+    for role, name, days in (
+        (Role.CUSTOMER, ada, 1),
+        (Role.CUSTOMER, ada, 2),  # the same, with another token
+        (Role.STAFF, ada, 1),
+        (Role.STAFF, "desk", 1),
+        (Role.OPERATOR, "desk", 1),
+    ):
+        shown = bearer(site.issuer.token(role, name, days))
+        async with site.asked_with(shown) as client:
+            answer = await client.post("/orders", json=order, headers=key)
+            assert answer.status_code == 202
+            placed.append(answer.json()["order_id"])
+    assert placed[0] == placed[1]
+    assert len(set(placed)) == 4
 
 
 async def test_a_customer_sees_only_their_own_points_and_mails(site: Site) -> None:
@@ -190,15 +217,32 @@ async def test_process_actions_are_for_operators(site: Site) -> None:
 
 
 @every_service
-async def test_services_read_each_other_s_feed_and_people_do_not(site: Site, service: str) -> None:
-    for role, status in ((Role.SERVICE, 200), (Role.OPERATOR, 200), *((p, 403) for p in PEOPLE)):
+async def test_services_read_of_a_feed_what_they_have_declared(site: Site, service: str) -> None:
+    services = find_services()
+    for reader in {*SERVICES, "somebody"}:
+        declared = wanted_of(services[reader], services[service]) if reader in services else set()
+        async with site.asked_by(Role.SERVICE, reader, service) as client:
+            assert is_problem(await client.get("/feed?limit=1"), 403), reader
+            for message in services[service].sends:
+                answer = await client.get("/feed", params={"limit": 1, "types": message.TYPE})
+                assert answer.status_code == (200 if message.TYPE in declared else 403), reader
+
+
+@every_service
+async def test_operators_read_a_feed_and_people_do_not(site: Site, service: str) -> None:
+    for role, status in ((Role.OPERATOR, 200), *((person, 403) for person in PEOPLE)):
         async with site.asked_by(role, "somebody", service) as client:
             assert (await client.get("/feed?limit=1")).status_code == status, role
 
 
-async def test_a_service_brings_commands_under_its_own_name_only(site: Site) -> None:
+async def test_a_service_brings_its_own_commands_only(site: Site) -> None:
     order = a_name("forged")
     envelope = charge_for(order)
+    for name in {*SERVICES, "somebody"} - {"fulfillment"}:  # nobody else declares that it charges
+        own = replace(envelope, id=uuid4(), source=name)
+        async with site.asked_by(Role.SERVICE, name, "payments") as client:
+            answer = await client.post("/commands", content=own.body, headers=write_binary(own))
+            assert is_problem(answer, 403), name
     forgers = [(role, "fulfillment") for role in (*PEOPLE, Role.OPERATOR)]
     for role, name in [*forgers, (Role.SERVICE, "shipping"), (Role.SERVICE, "payments")]:
         async with site.asked_by(role, name, "payments") as client:

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from stagepost.engine.roles import Role
-from stagepost.engine.tokens import AccessToken, Verifier, bearer
+from stagepost.engine.tokens import AccessToken, Issuer, Verifier, bearer
 from tests.journeys.test_cli import Said, stagepost
 
 SECRET = "a secret of these tests, and of nobody else"
@@ -132,6 +132,37 @@ async def test_without_a_stack_and_a_secret_there_is_no_token(tmp_path: Path) ->
     refused = await stagepost("token", data=tmp_path)
     assert (refused.status, refused.out) == (2, "")
     assert "no stack has left data in" in refused.err
+
+
+# A service that is given what is none
+
+
+async def test_a_service_does_not_start_with_a_token_that_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start_with(monkeypatch, "rubbish")
+    refused = await typed("run", "payments")
+    assert refused.status == 2
+    assert "cannot start: STAGEPOST_TOKEN was not signed by whoever" in refused.err, refused.err
+    assert "rubbish" not in refused.out + refused.err
+
+
+async def test_a_service_starts_with_its_own_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stops it is what comes next: there is no database."""
+    start_with(monkeypatch, Issuer(SECRET).token(Role.SERVICE, "payments", days=1))
+    refused = await typed("run", "payments")
+    assert "STAGEPOST_TOKEN" not in refused.err
+    assert "STAGEPOST_DATABASE" in refused.err
+
+
+def start_with(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """Tell a service what it needs, and of a database that is none."""
+    for name in [name for name in os.environ if name.startswith("STAGEPOST_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("STAGEPOST_DATABASE", "postgresql://nobody@localhost/x?sslmode=no")
+    monkeypatch.setenv("STAGEPOST_TOKEN_KEY", Issuer(SECRET).public_key)
+    monkeypatch.setenv("STAGEPOST_PORT", "0")
+    monkeypatch.setenv("STAGEPOST_TOKEN", token)
 
 
 async def typed(*arguments: str) -> Said:

@@ -54,7 +54,5 @@ class Idempotent:
 
 def _repeat(known: Idempotency, fingerprint: bytes) -> bytes:
     if known.fingerprint != fingerprint:
-        raise Unprocessable(
-            f"the Idempotency-Key {known.key!r} was used for another request: use a new key"
-        )
+        raise Unprocessable("the Idempotency-Key was used for another request: use a new key")
     return known.response

@@ -14,7 +14,7 @@ from stagepost.engine.calls import Calls
 from stagepost.engine.calls_http import HttpCalls
 from stagepost.engine.database import Pool, Queries, open_pool, reach_database, read_statements
 from stagepost.engine.delays import check_delays
-from stagepost.engine.discovery import find
+from stagepost.engine.discovery import find, find_services
 from stagepost.engine.flow import Flow
 from stagepost.engine.flow_kept import check_flow
 from stagepost.engine.follow import end
@@ -29,10 +29,11 @@ from stagepost.engine.settings import Settings, needed
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics, configure_logging
-from stagepost.engine.tokens import Verifier
+from stagepost.engine.tokens import Verifier, check_own
 from stagepost.engine.transports import Transport
 from stagepost.engine.web import Probe, Server, http_server, make_app
 from stagepost.engine.web.access import Access
+from stagepost.engine.web.peers import Peers
 from stagepost.errors import BadSettings, NoRoom, TransportUnavailable
 
 READERS = 4
@@ -124,7 +125,7 @@ async def _open_world(
     service: Service, flow: Flow, settings: Settings, listening: socket, exits: AsyncExitStack
 ) -> tuple[Server, Instance]:
     """Connect to everything outside, and wire an instance and its HTTP server to it."""
-    access, dsn = _access(settings), settings.database.get_secret_value()
+    access, dsn = _access(service, settings), settings.database.get_secret_value()
     pool = await reach_database(dsn)
     exits.push_async_callback(pool.close)
     # Readers wait for readers: never does what writes, or renews the lease, wait behind them.
@@ -162,6 +163,7 @@ async def _open_world(
         registry=instance.metrics.registry,
         flow=flow,
         authenticate=access,
+        peers=Peers.of(service, find_services(flow.style)),
     )
     host, port = listening.getsockname()[:2]
 
@@ -172,14 +174,16 @@ async def _open_world(
     return http_server(app, host=host, port=port, fd=listening.fileno(), serving=serving), instance
 
 
-def _access(settings: Settings) -> Access:
+def _access(service: Service, settings: Settings) -> Access:
     """Return who may call what.
 
     Raises:
-        BadSettings: nobody said who makes tokens.
+        BadSettings: nobody said who makes tokens, or the service's own is not one of these.
     """
-    key = needed(settings.token_key, "STAGEPOST_TOKEN_KEY")
-    return Access(Verifier(key), settings.rate_limit)
+    verifier = Verifier(needed(settings.token_key, "STAGEPOST_TOKEN_KEY"))
+    if settings.token is not None:
+        check_own(verifier, settings.token.get_secret_value(), service.name)
+    return Access(verifier, settings.rate_limit)
 
 
 def _calls(service: Service, settings: Settings) -> Calls:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from litestar.exceptions import NotAuthorizedException
 from litestar.security.jwt import Token
 
 from stagepost.engine.roles import Role
@@ -100,6 +101,27 @@ class Verifier:
             self._known.clear()
         self._known[encoded] = token.exp.timestamp(), token
         return token
+
+
+def check_own(verifier: Verifier, encoded: str, service: str) -> None:
+    """Check that a service shows the others a token of its own.
+
+    Raises:
+        BadSettings: it is none of ours, has expired, or is somebody else's.
+    """
+    again = f"`stagepost token service {service}` prints another"
+    try:
+        token = verifier.check(encoded)
+    except NotAuthorizedException:
+        raise BadSettings(
+            "cannot start: STAGEPOST_TOKEN was not signed by whoever STAGEPOST_TOKEN_KEY is of, or"
+            f" has expired: {again}"
+        ) from None
+    if (token.role, token.sub) != (Role.SERVICE, service):
+        raise BadSettings(
+            f"cannot start: STAGEPOST_TOKEN is of the {token.role} {token.sub}, and this is the"
+            f" service {service}: {again}"
+        )
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -4,8 +4,9 @@ What it cannot do:
 
 - publish: a source's outbox is its feed, and nobody confirms anything;
 - push: the reader asks, and is answered as soon as there is something;
-- carry commands, or events that only some may read: whoever asks is told all of them;
-- send only what is of interest: the reader drops the rest;
+- carry commands;
+- read what its source does not know that we read: a source that runs with an older declaration of
+  us refuses, and is asked again until it has ours;
 - read a backlog of several sources in the order of time: each is asked for itself;
 - take a hint: where a cursor stands is all that it goes by;
 - speak for a source that is gone: what it said waits until it is back;
@@ -97,14 +98,17 @@ class FeedTransport:
         ]
         return FeedSubscription(self._readings)
 
-    async def ask(self, source: str, after: int, limit: int, wait: int) -> Answer:
-        """Ask a source for one page.
+    async def ask(
+        self, source: str, after: int, limit: int, wait: int, types: Collection[str] = ()
+    ) -> Answer:
+        """Ask a source for one page of these types of events, of all where none is named.
 
         Raises:
             TransportUnavailable: it does not answer.
             ForeignMessage: it says what no feed of this source does.
         """
-        url = f"{self._urls[source]}/feed?after={after}&limit={limit}&wait={wait}"
+        named = f"&types={','.join(sorted(types))}" if types else ""
+        url = f"{self._urls[source]}/feed?after={after}&limit={limit}{named}&wait={wait}"
         try:
             async with self._session.get(url, allow_redirects=False) as response:
                 body = bytearray()
@@ -225,8 +229,9 @@ class _Reading:
         # At first, and after trouble, we want to know at once how things are.
         is_known = self._until is not None and self.trouble is None
         wait = WAIT_SECONDS if is_known else 0
+        after = self._after
         try:
-            answer = await self._transport.ask(self._source, self._after, self._limit, wait)
+            answer = await self._transport.ask(self._source, after, self._limit, wait, self._types)
         except PageTooLarge:
             self._limit = max(1, self._limit // 4)
             raise
@@ -236,7 +241,7 @@ class _Reading:
             self._refused(answer, answer.refusal)
             return
         self._arrive(answer)
-        if not answer.events and wait and loop.time() - asked_at < FIRST_PAUSE:
+        if answer.next == after and wait and loop.time() - asked_at < FIRST_PAUSE:
             await asyncio.sleep(FIRST_PAUSE)  # it does not wait: so we do
 
     def _begins_anew(self, answer: Answer) -> bool:

@@ -18,6 +18,8 @@ BEGIN, END = "Stagepost-Begin", "Stagepost-End"
 """Headers: up to which position events may be pruned; in which life, and where, the feed ends."""
 PAGE, BEYOND, PRUNED = 200, 409, 410
 
+_EXCERPT = 300  # characters of a refusal that are told
+
 _NEXT = re.compile(r'<[^>]*[?&]after=(\d{1,19})[&>].*rel="next"')
 
 
@@ -43,7 +45,8 @@ def read_answer(
         ForeignMessage: it says what no feed of this source does.
     """
     if status not in {PAGE, BEYOND, PRUNED}:
-        raise TransportUnavailable(f"the feed of {source} answers with status {status}")
+        said = body[:_EXCERPT].decode(errors="replace") or "(no text)"
+        raise TransportUnavailable(f"the feed of {source} answers with status {status}: {said}")
     try:
         begin, end = int(headers[BEGIN]), place_of(headers[END])
         if status != PAGE:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from time import monotonic
+from typing import Any
 
 from litestar.exceptions import (
     NotAuthorizedException,
@@ -20,6 +21,7 @@ from stagepost.engine.tokens import AccessToken, Verifier
 from stagepost.engine.web.problems import AnyRequest
 
 ALLOWED = "allowed"
+NAMED = "named"
 Allowed = Mapping[str, frozenset[Role]]
 
 OPEN: Allowed = {ALLOWED: frozenset()}
@@ -28,17 +30,28 @@ OPERATORS: Allowed = {ALLOWED: frozenset({Role.OPERATOR})}
 STAFF: Allowed = {ALLOWED: frozenset({Role.STAFF, Role.OPERATOR})}
 CUSTOMERS: Allowed = {ALLOWED: frozenset({Role.CUSTOMER, Role.STAFF, Role.OPERATOR})}
 """Customers only see what is theirs: each such route asks `may_see`, or `own_id`."""
-CUSTOMERS_AND_SERVICES: Allowed = {ALLOWED: frozenset(Role)}
 SERVICES: Allowed = {ALLOWED: frozenset({Role.SERVICE})}
 FEED_READERS: Allowed = {ALLOWED: frozenset({Role.SERVICE, Role.OPERATOR})}
+"""Each service is held to what it has declared: see `peers.py`."""
 
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 _SECOND = {"Retry-After": "1"}
 
 
-def allowed_by(opt: Mapping[str, frozenset[Role]]) -> frozenset[Role]:
+def customers_and(*services: str) -> Mapping[str, frozenset[str]]:
+    """Return the option of a route for customers, and for these services: for no other."""
+    return {ALLOWED: frozenset(Role), NAMED: frozenset(services)}
+
+
+def allowed_by(opt: Mapping[str, Any]) -> frozenset[Role]:
     """Return the roles that may call a route with these options; none where it is open."""
-    return opt.get(ALLOWED, OPERATORS[ALLOWED])
+    allowed: frozenset[Role] = opt.get(ALLOWED, OPERATORS[ALLOWED])
+    return allowed
+
+
+def named_by(opt: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the services that may call a route with these options, None where none is named."""
+    return opt.get(NAMED)
 
 
 class Access:
@@ -70,6 +83,8 @@ class Access:
             raise PermissionDeniedException(
                 f"the token's role is {caller.role}; this takes {' or '.join(sorted(allowed))}"
             )
+        if caller.role is Role.SERVICE:
+            _check_named(caller.sub, named_by(request.route_handler.opt))
         if caller.role is Role.CUSTOMER:
             self._count(f"customer {caller.sub}")
         request.scope["user"] = caller
@@ -98,6 +113,13 @@ class Access:
             raise TooManyRequestsException(
                 f"no more than {self._limit} requests a second", headers=_SECOND
             )
+
+
+def _check_named(service: str, named: frozenset[str] | None) -> None:
+    if named is not None and service not in named:
+        raise PermissionDeniedException(
+            f"who asks is the service {service}; of services this takes {', '.join(sorted(named))}"
+        )
 
 
 def caller_of(request: AnyRequest) -> AccessToken:

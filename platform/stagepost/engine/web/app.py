@@ -23,7 +23,7 @@ from stagepost.engine.service import Service
 from stagepost.engine.store import Store
 from stagepost.engine.web.access import OPEN
 from stagepost.engine.web.commands import command_route
-from stagepost.engine.web.common import COMMON_ROUTES, Probe
+from stagepost.engine.web.common import COMMON_ROUTES, Probe, Watch
 from stagepost.engine.web.documents import describe
 from stagepost.engine.web.feed import Feed, read_feed
 from stagepost.engine.web.inputs import (
@@ -34,6 +34,7 @@ from stagepost.engine.web.inputs import (
     compile_inputs,
 )
 from stagepost.engine.web.pages import page_routes
+from stagepost.engine.web.peers import NOBODY, Peers
 from stagepost.engine.web.problems import Problems
 
 
@@ -49,14 +50,16 @@ def make_app(
     registry: CollectorRegistry,
     flow: Flow,
     authenticate: Authenticate,
+    peers: Peers = NOBODY,
 ) -> Litestar:
     """Make the app of a service that is part of a flow.
 
     Routes are given `desk` and `queries` by these parameter names. `authenticate` is the one place
-    where requests can be turned away before anything of them is read.
+    where requests can be turned away before anything of them is read. Services that ask are held
+    to what they have declared as `peers`.
     """
     problems = Problems(ids)
-    feed = Feed(store, lambda: desk.signals.feed)
+    feed = Feed(store, lambda: desk.signals.feed, peers)
 
     def after_desk(desk: SkipValidation[Desk]) -> Queries:  # noqa: ARG001
         # Litestar starts a task group for dependencies that do not wait for each other: 80 µs.
@@ -67,7 +70,7 @@ def make_app(
             *_options(service.routes),
             *service.routes,
             *COMMON_ROUTES,
-            command_route(service.name),
+            command_route(service.name, peers),
             read_feed,
             *page_routes(service, flow),
         ],
@@ -76,12 +79,12 @@ def make_app(
             "queries": Provide(after_desk, sync_to_thread=False, use_cache=True),
             "store": _given(store),
             "answers": _given(answers),
-            "probes": _given(probes),
+            "watch": _given(Watch(probes)),
             "problems": _given(problems),
             "registry": _given(registry),
             "feed": _given(feed),
         },
-        state=State({"leave": feed.end}),
+        state=State({"leave": feed.end, "problems": problems}),
         before_request=Gate(authenticate),
         exception_handlers=problems.handlers(),
         request_class=JsonRequest,

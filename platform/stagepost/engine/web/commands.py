@@ -12,12 +12,13 @@ from litestar.params import SkipValidation
 from stagepost.engine.answers import Answers
 from stagepost.engine.transports.http_envelope import read_binary, write_binary
 from stagepost.engine.web.access import SERVICES, caller_of
+from stagepost.engine.web.peers import Peers
 from stagepost.engine.web.problems import RETRY, AnyRequest, Fault, Invalid
 from stagepost.errors import GivenUp
 from stagepost.messages import Kind
 
 
-def command_route(service: str) -> HTTPRouteHandler:
+def command_route(service: str, peers: Peers) -> HTTPRouteHandler:
     """Return the route of one service. The catalogue of messages documents it, not OpenAPI."""
 
     @post("/commands", include_in_schema=False, status_code=HTTPStatus.OK, opt=SERVICES)
@@ -40,6 +41,7 @@ def command_route(service: str) -> HTTPRouteHandler:
             raise PermissionDeniedException(
                 f"who asks is {caller_of(request).sub}: it brings no commands of {command.source}"
             )
+        peers.check_sender(command.source, command.type)
         try:
             answer = await answers.answer(command)
         except GivenUp as error:

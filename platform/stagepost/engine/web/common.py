@@ -34,6 +34,8 @@ from stagepost.messages import Id
 
 TAGS = ["every service"]
 PROBE_SECONDS = 2.0
+LOOK_SECONDS = 1.0
+"""For how long a look at everything is remembered, from its beginning."""
 EXPOSITION = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")  # Litestar adds it again
 
 
@@ -103,6 +105,30 @@ class Probe:
     vital: bool
 
 
+class Watch:
+    """Looks at all probes at once, and remembers what it saw for a while.
+
+    Anybody may ask whether the service is ready, and as often as they want: a probe takes a
+    connection that requests need.
+    """
+
+    def __init__(self, probes: Sequence[Probe]) -> None:
+        self._probes = probes
+        self._look: asyncio.Task[tuple[Check, ...]] | None = None
+        self._until = 0.0
+
+    async def checks(self) -> tuple[Check, ...]:
+        """Return how everything is, or was within LOOK_SECONDS: one look is for all who ask."""
+        now = asyncio.get_running_loop().time()
+        if self._look is None or (self._look.done() and now >= self._until):
+            self._look = asyncio.create_task(self._look_at_all())
+            self._until = now + LOOK_SECONDS
+        return await asyncio.shield(self._look)  # who hangs up takes it from nobody else
+
+    async def _look_at_all(self) -> tuple[Check, ...]:
+        return tuple(await asyncio.gather(*map(_look, self._probes)))
+
+
 @get("/journal", tags=TAGS)
 async def read_journal(
     request: AnyRequest,
@@ -158,13 +184,13 @@ async def live() -> Check:
     },
 )
 async def ready(
-    probes: SkipValidation[Sequence[Probe]], problems: SkipValidation[Problems]
+    watch: SkipValidation[Watch], problems: SkipValidation[Problems]
 ) -> Response[Readiness] | Response[Problem]:
-    """Whether the service can take requests.
+    """Whether the service can take requests, or could a second ago.
 
     Without the broker it can: what it has to tell waits in its outbox. That is `degraded`.
     """
-    checks = tuple(await asyncio.gather(*(_look(probe) for probe in probes)))
+    checks = await watch.checks()
     if down := [check.name for check in checks if check.health is Health.DOWN]:
         why = problems.of(503, f"not well: {', '.join(down)}")
         return respond(NotReady(checks=checks, **why.model_dump()), RETRY)

@@ -64,7 +64,7 @@ class Operation:
 
     @property
     def refusals(self) -> dict[int, ResponseSpec]:
-        always = [400, 500, 503]
+        always = [400, 408, 500, 503]
         always += [413, 415] if self.inputs.body else []
         always += [401, 403, 429] if self.is_guarded else []
         return problems(*always) | dict(self.handler.responses or {})

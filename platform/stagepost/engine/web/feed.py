@@ -1,13 +1,14 @@
 """GET /feed: a service's events in order, as CloudEvents batches (see http-feeds.org).
 
-A full page never changes and may be kept for ever by whoever may read it, unless this database is
-set back: what had been told since then, caches may go on to tell.
+A page is so many events, less those of types that were not asked for. A full one never changes and
+may be kept for ever by whoever may read it, unless this database is set back: what had been told
+since then, caches may go on to tell.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from hashlib import blake2b
@@ -23,12 +24,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from stagepost.engine.envelope import Place
 from stagepost.engine.items import Pulse
+from stagepost.engine.roles import Role
 from stagepost.engine.store import FeedPage, Store
+from stagepost.engine.tokens import AccessToken
 from stagepost.engine.transports.feed_answer import BEGIN, BEYOND, END, PRUNED, write_place
 from stagepost.engine.transports.http_envelope import BATCH, write_batch
-from stagepost.engine.web.access import FEED_READERS
+from stagepost.engine.web.access import FEED_READERS, caller_of
 from stagepost.engine.web.etags import IfNoneMatch, is_among
 from stagepost.engine.web.paging import Position
+from stagepost.engine.web.peers import Peers
 from stagepost.engine.web.problems import (
     PROBLEM_JSON,
     AnyRequest,
@@ -46,12 +50,23 @@ NOT_KEPT = {"Cache-Control": "no-store"}
 
 Limit: TypeAlias = Annotated[
     int,
-    Field(ge=1, le=1000, description="How many events to return at most.", examples=[100]),
+    Field(ge=1, le=1000, description="How many events to look at, at most.", examples=[100]),
     QueryParameter(),
 ]
 Wait: TypeAlias = Annotated[
     float,
     Field(ge=0, le=30, description="Seconds to wait for an event, if there is none.", examples=[0]),
+    QueryParameter(),
+]
+Types: TypeAlias = Annotated[
+    str | None,
+    Field(
+        pattern="^[^, ]+(,[^, ]+)*$",
+        max_length=10_000,
+        description="Of which types to return events, with commas between them; else of all. A"
+        " service names those that it has declared to read.",
+        examples=["payments.PaymentReceived,payments.PaymentDeclined"],
+    ),
     QueryParameter(),
 ]
 
@@ -94,9 +109,10 @@ class Feed:
     Whatever this instance writes wakes them at once.
     """
 
-    def __init__(self, store: Store, written: Callable[[], Pulse]) -> None:
+    def __init__(self, store: Store, written: Callable[[], Pulse], peers: Peers) -> None:
         self._store = store
         self._written = written
+        self._peers = peers
         self._waiting = 0
         self._looking: asyncio.Task[None] | None = None
         self.is_ending = False
@@ -116,6 +132,15 @@ class Feed:
             if page.messages or after != page.end.position or left <= 0 or self.is_ending:
                 return page
             await self._wait(beats, left, page.end)
+
+    def check(self, caller: AccessToken, types: Collection[str]) -> None:
+        """Let somebody read these types of events: services what they declare, operators all.
+
+        Raises:
+            PermissionDeniedException
+        """
+        if caller.role is Role.SERVICE:
+            self._peers.check_reader(caller.sub, types)
 
     async def pruned(self) -> dict[str, Place]:
         """Return the last event of each type that is no longer kept.
@@ -193,13 +218,17 @@ async def read_feed(
     after: Position = 0,
     limit: Limit = 100,
     wait: Wait = 0,
+    types: Types = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[Sequence[CloudEvent]] | Response[Problem]:
-    """Every event that this service tells, in the order of their commits.
+    """Every event that this service tells, or those of some types, in the order of their commits.
 
-    A CloudEvents batch. Go on with `Link`, or after the position of the last event; with `wait`, an
-    empty page comes only after so many seconds without any event.
+    A CloudEvents batch. Go on with `Link`: where types are named, it leads behind events of others
+    too. With `wait`, the page of where the feed ends comes only after so many seconds without any
+    event.
     """
+    wanted = frozenset(types.split(",") if types else ())
+    feed.check(caller_of(request), wanted)
     page = await feed.read(after, limit, wait)
     lies = {BEGIN: str(page.begin), END: write_place(page.end)}
     if feed.is_ending:  # what came before that does not say that it was the last
@@ -209,7 +238,7 @@ async def read_feed(
     last = page.messages[-1].position if page.messages else after
     query = urlencode({**request.query_params, "after": last})
     headers = {**lies, "Link": f'<{request.url.path}?{query}>; rel="next"'}
-    batch = write_batch(page.messages)
+    batch = write_batch([each for each in page.messages if not wanted or each.type in wanted])
     if len(page.messages) < limit:
         return _batch(batch, 200, headers | NOT_KEPT)
     etag = f'"{blake2b(batch, digest_size=16).hexdigest()}"'

@@ -102,6 +102,12 @@ KINDS: Mapping[int, ProblemKind] = {
         "The method is not allowed",
         "This address exists, but not for this method. The header Allow says which it has.",
     ),
+    408: ProblemKind(
+        "too-slow",
+        "The request took too long to arrive",
+        "It was not sent whole within 10 seconds, and the connection is closed. Nothing was "
+        "changed. Send it again.",
+    ),
     409: ProblemKind(
         "conflict",
         "The request conflicts with the current state",
@@ -173,7 +179,10 @@ class Invalid(HTTPException):
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """Document what a route refuses, for its `responses=`; 400, 413, 415, 500, 503 always are."""
+    """Document what a route refuses, for its `responses=`.
+
+    400, 408, 413, 415, 500 and 503 always are.
+    """
     return {
         status: ResponseSpec(
             Problem,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from socket import socket
 from types import FrameType
 
@@ -12,6 +13,7 @@ from litestar import Litestar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stagepost.engine.follow import sleep_until
+from stagepost.engine.web.problems import PROBLEM_JSON
 
 # Swagger UI's style sheet holds its icons as data: images.
 _CONTENT_SECURITY_POLICY = (
@@ -48,8 +50,9 @@ MAX_HEAD = 64 * 1024
 class Connection(HttpToolsProtocol):
     """A connection that is closed where its client sends nothing, or never finishes a request.
 
-    Or where it says too much before it says what: uvicorn keeps whatever comes of that, and only
-    limits the silence after an answer.
+    Who has begun one is told (408), where an answer to it can come now. And it is closed where its
+    client says too much before it says what: uvicorn keeps whatever comes of that, and only limits
+    the silence after an answer.
     """
 
     _limit: asyncio.TimerHandle | None = None
@@ -68,11 +71,11 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_request()
+        self._close_in_time(transport.close)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._await_request()
+        self._close_in_time(self._refuse_slow)
 
     def on_headers_complete(self) -> None:
         self._is_in_head, self._was_told_what, self._head = False, True, 0
@@ -87,14 +90,40 @@ class Connection(HttpToolsProtocol):
         self._stop_waiting()
         super().connection_lost(exc)
 
-    def _await_request(self) -> None:
+    def _close_in_time(self, close: Callable[[], None]) -> None:
         self._stop_waiting()
-        self._limit = self.loop.call_later(REQUEST_SECONDS, self.transport.close)
+        self._limit = self.loop.call_later(REQUEST_SECONDS, close)
 
     def _stop_waiting(self) -> None:
         if self._limit is not None:
             self._limit.cancel()
             self._limit = None
+
+    def _refuse_slow(self) -> None:
+        """Close it; say why, unless that would be taken for the answer to another request."""
+        if self._is_its_turn:
+            self.transport.write(self._too_slow())
+        self.transport.close()
+
+    @property
+    def _is_its_turn(self) -> bool:
+        """Whether all requests before this one are answered, and this one is not yet."""
+        if self._is_in_head:
+            return bool(getattr(self.cycle, "response_complete", True))  # at first there is none
+        return not self.pipeline and not self.cycle.response_started
+
+    def _too_slow(self) -> bytes:
+        detail = f"it was not sent whole within {REQUEST_SECONDS:g} s"
+        problem = self.config.loaded_app.state.problems.of(HTTPStatus.REQUEST_TIMEOUT, detail)
+        body: bytes = problem.model_dump_json().encode()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", PROBLEM_JSON.encode()),
+            (b"content-length", str(len(body)).encode()),
+            _CLOSE,
+        ]
+        lines = [b"%b: %b\r\n" % header for header in headers]
+        return b"".join([b"HTTP/1.1 408 Request Timeout\r\n", *lines, b"\r\n", body])
 
 
 class Server(uvicorn.Server):
