@@ -12,12 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stagepost.engine.external import (
-    EXTERNAL,
-    OPERATOR,
-    commands_of,
-    source_of,
-)
+from stagepost.engine.external import EXTERNAL, OPERATOR, commands_of, source_of
 from stagepost.engine.links import Links, routes_of
 from stagepost.engine.service import Service
 from stagepost.engine.transport_names import NATS
@@ -97,13 +92,13 @@ def _tls(tls: Tls) -> str:
 
 def _accounts(rights: Mapping[str, Rights], passwords: Mapping[str, str]) -> dict[str, Any]:
     """Return the account of the streams, and one for each who has these rights."""
-    users = {
+    inside: dict[str, dict[str, Any]] = {
         ADMIN: {},
         OPERATOR: {"permissions": operator_permissions()},
     }
     streams = {
         "jetstream": "enabled",
-        "users": [_user(name, passwords, more) for name, more in users.items()],
+        "users": [_user(name, passwords, more) for name, more in inside.items()],
         "mappings": {f"{API}.>": f"{OWN_API}.>"},
         "exports": _exports(rights),
     }
@@ -208,5 +203,5 @@ def operator_permissions() -> dict[str, Any]:
     """Return what the operator may do: command anybody in its own name, and listen to all."""
     return {
         "publish": {"allow": [f"{source_of(OPERATOR)}.command.>"]},
-        "subscribe": {"allow": ["_INBOX_operator.>", *EVERYTHING]},
+        "subscribe": {"allow": [f"_INBOX_{OPERATOR}.>", *EVERYTHING]},
     }
