@@ -16,9 +16,10 @@ from services.outside.counter import Counter
 from services.outside.ledger import Ledger
 from services.outside.provider import ChargeEntry
 from services.outside.settings import load
-from stagepost.engine.database import Pool, Queries, reach_database
+from stagepost.engine.database import Pool, Queries
 from stagepost.engine.runtime import stop_on_signals
 from stagepost.engine.settings import Settings
+from stagepost.engine.starting import reach_database, unless_stopped
 
 PORT = 8010
 SQL = Path(__file__).parent / "sql"
@@ -33,7 +34,9 @@ async def serve(settings: Settings) -> None:
     slow_seconds = load().slow_seconds
     stop = asyncio.Event()
     stop_on_signals(stop)
-    pool = await reach_database(settings.database.get_secret_value())
+    pool = await unless_stopped(stop, reach_database(settings.database.get_secret_value()))
+    if pool is None:
+        return
     app = make_app(pool, linger=partial(asyncio.sleep, slow_seconds))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
     await runner.setup()

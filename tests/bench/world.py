@@ -27,7 +27,7 @@ from services.outside.provider import Charge, ChargeEntry, Refund, charge, refun
 from stagepost.engine import serve
 from stagepost.engine.calls_memory import MemoryCalls, Reply
 from stagepost.engine.database import open_pool, read_statements
-from stagepost.engine.settings import load_settings
+from stagepost.engine.settings_read import load_settings
 
 SLOW_SECONDS = 3
 """How long slow ones take, as in the process of its own."""

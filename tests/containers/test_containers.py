@@ -18,7 +18,7 @@ import pytest
 from stagepost.engine.discovery import find_services, find_worlds
 from stagepost.engine.flow import Flow
 from stagepost.engine.roles import Role
-from stagepost.engine.settings import load_settings
+from stagepost.engine.settings_read import load_settings
 from stagepost.engine.stack import containers
 from stagepost.engine.stack.containers import prepare, provide
 from stagepost.engine.stack.databases import Databases

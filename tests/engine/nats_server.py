@@ -17,8 +17,9 @@ from stagepost.engine.external import Senders
 from stagepost.engine.links import Links
 from stagepost.engine.service import Service
 from stagepost.engine.stack.ports import free_port
+from stagepost.engine.transports.nats_config import nats_config
 from stagepost.engine.transports.nats_provision import provision
-from stagepost.engine.transports.nats_rules import ADMIN, STREAMS, nats_config, users
+from stagepost.engine.transports.nats_rules import ADMIN, STREAMS, users
 
 
 class NatsServer:

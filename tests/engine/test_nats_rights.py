@@ -18,7 +18,7 @@ from stagepost.engine.external import EXTERNAL
 from stagepost.engine.flow import Flow
 from stagepost.engine.links import Routes, routes_of
 from stagepost.engine.transport_names import NATS
-from stagepost.engine.transports import nats_rules
+from stagepost.engine.transports import nats_config, nats_rules
 from stagepost.engine.transports.nats_api import API, OWN_API, ask, next_of
 from stagepost.engine.transports.nats_rules import ADMIN, service_rights
 from tests.engine.nats_server import NatsServer
@@ -174,7 +174,7 @@ async def test_what_a_service_is_answered_comes_to_no_other_s_stream(
 async def test_a_service_is_in_a_place_of_its_own_even_without_rules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nats_rules, "permissions", lambda *_: {})
+    monkeypatch.setattr(nats_config, "permissions", lambda *_: {})
     server = NatsServer(tmp_path)
     server.start()
     try:

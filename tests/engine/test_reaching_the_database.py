@@ -11,10 +11,11 @@ import sys
 import asyncpg
 import pytest
 
-from stagepost.engine import database as engine_database
-from stagepost.engine.database import acquire, open_pool, reach_database
+from stagepost.engine import starting
+from stagepost.engine.database import acquire, open_pool
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.ports import free_port
+from stagepost.engine.starting import reach_database
 from stagepost.engine.tokens import Issuer
 from stagepost.errors import BadSettings, StoreUnavailable
 from tests.conftest import Database, NewDatabase
@@ -43,7 +44,7 @@ async def test_an_address_that_is_none_is_not_tried_again(
 async def test_who_is_not_let_in_says_by_which_setting(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_database, "START_SECONDS", 0.0)
+    monkeypatch.setattr(starting, "START_SECONDS", 0.0)
     dsn = database.service.replace(f"/{database.name}?", "/no-such-database?")
     with pytest.raises(StoreUnavailable, match=r"does not exist \(STAGEPOST_DATABASE\)"):
         await reach_database(dsn)
@@ -70,7 +71,8 @@ async def test_a_parameter_that_the_server_does_not_know_is_no_bug(database: Dat
         await open_pool(f"{database.service}&sslmod=verify-full", size=1)
 
 
-async def test_who_waits_for_the_database_ends_when_told_to() -> None:
+@pytest.mark.parametrize("name", ["loyalty", "outside"])
+async def test_who_waits_for_the_database_ends_when_told_to(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         given = {
@@ -79,7 +81,7 @@ async def test_who_waits_for_the_database_ends_when_told_to() -> None:
             "STAGEPOST_PORT": "0",
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "stagepost", "run", "loyalty", env=os.environ | given
+            sys.executable, "-m", "stagepost", "run", name, env=os.environ | given
         )
         connected, _ = await asyncio.to_thread(silent.accept)
         process.send_signal(signal.SIGTERM)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stagepost.engine.flow import Flow
-from stagepost.engine.settings import load_settings
+from stagepost.engine.settings_read import load_settings
 from stagepost.engine.stack.foreground import up
 from stagepost.errors import BadSettings
 

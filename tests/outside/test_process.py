@@ -25,7 +25,7 @@ from tests.conftest import Database
 PROGRAM = """
 import asyncio
 from stagepost.engine.serve import run
-from stagepost.engine.settings import load_settings
+from stagepost.engine.settings_read import load_settings
 asyncio.run(run("outside", load_settings()))
 """
 

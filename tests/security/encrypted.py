@@ -16,8 +16,9 @@ from stagepost.engine.service import Service
 from stagepost.engine.stack.nats import start_nats
 from stagepost.engine.stack.ports import HOST, free_port
 from stagepost.engine.stack.processes import Supervisor
+from stagepost.engine.transports.nats_config import Tls, nats_config
 from stagepost.engine.transports.nats_provision import provision
-from stagepost.engine.transports.nats_rules import ADMIN, Tls, nats_config, users
+from stagepost.engine.transports.nats_rules import ADMIN, users
 
 PASSWORD = "a-password-of-these-tests"
 SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"

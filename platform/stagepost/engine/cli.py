@@ -68,7 +68,7 @@ def run(service: str) -> None:
     import uvloop
 
     from stagepost.engine.serve import run as serve
-    from stagepost.engine.settings import load_settings
+    from stagepost.engine.settings_read import load_settings
 
     async def serve_to_the_end() -> None:
         await serve(service.removeprefix("services."), load_settings())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -15,9 +14,6 @@ from asyncpg.pool import PoolConnectionProxy
 from stagepost.errors import BadSettings, Misuse, StoreUnavailable
 
 SQL = Path(__file__).parent / "sql"
-
-START_SECONDS = 10.0
-"""How long a process waits for its database when it starts."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 PooledConnection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -101,26 +97,6 @@ def _faults_named() -> Iterator[None]:
         raise StoreUnavailable(f"cannot connect to the database: {_why(error)}") from error
     except ValueError:  # what it says may be a part of the password
         raise BadSettings("the address of a database is wrong: it cannot be read") from None
-
-
-async def reach_database(dsn: str) -> Pool:
-    """Connect to the database of a process that starts; it may take a moment to be there.
-
-    Raises:
-        BadSettings: what the setting says is wrong, and no time will mend it.
-        StoreUnavailable: it cannot be reached.
-    """
-    async with asyncio.timeout(START_SECONDS + 5):
-        until = asyncio.get_running_loop().time() + START_SECONDS
-        while True:
-            try:
-                return await open_pool(dsn)
-            except BadSettings as error:
-                raise BadSettings(f"cannot start: STAGEPOST_DATABASE: {error}") from None
-            except StoreUnavailable as error:
-                if asyncio.get_running_loop().time() > until:
-                    raise StoreUnavailable(f"{error} (STAGEPOST_DATABASE)") from error
-            await asyncio.sleep(0.2)
 
 
 async def acquire(pool: Pool) -> PooledConnection:

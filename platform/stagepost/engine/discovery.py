@@ -12,10 +12,9 @@ from types import ModuleType
 from typing import Any
 
 from pydantic.errors import PydanticUndefinedAnnotation
-from pydantic_settings import BaseSettings
 
 from stagepost.engine.service import Service
-from stagepost.engine.settings import Settings, names_in
+from stagepost.engine.settings import Settings
 from stagepost.engine.styles import ORCHESTRATED, STYLES
 from stagepost.errors import BadSettings
 from stagepost.messages import Command, Event, Message, Timer
@@ -47,20 +46,8 @@ def find_worlds() -> dict[str, tuple[int, Serve]]:
     return {name: (app.PORT, app.serve) for name, app in _apps().items() if hasattr(app, "serve")}
 
 
-def find_own_settings() -> dict[str, Callable[[], object]]:
-    """Return how what only one of them is told is read, by its name: `load` of its `settings`."""
-    return {name: settings.load for name, settings in _own_settings().items()}
-
-
-def find_setting_names() -> set[str]:
-    """Return the name of every setting that a service or a part of the world around reads."""
-    own = [kind for module in _own_settings().values() for kind in vars(module).values()]
-    kinds: list[type[BaseSettings]] = [Settings]
-    kinds += (kind for kind in own if isinstance(kind, type) and issubclass(kind, BaseSettings))
-    return {name for kind in kinds for name in names_in(kind)}
-
-
-def _own_settings() -> dict[str, ModuleType]:
+def find_own_settings() -> dict[str, ModuleType]:
+    """Return the module `settings` of each that is told what only it is told: `load` reads that."""
     modules = ((name, f"{PACKAGE}.{name}.settings") for name in _apps())
     return {name: imported(m) for name, m in modules if importlib.util.find_spec(m) is not None}
 

@@ -1,4 +1,4 @@
-"""What is worth a line in the log: a fault that lasts is told as it begins, then once a minute."""
+"""What is worth a line in the log: a fault is told when it is another, then once a minute."""
 
 from __future__ import annotations
 

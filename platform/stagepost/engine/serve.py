@@ -12,7 +12,7 @@ from socket import IPPROTO_TCP, TCP_NODELAY, create_server, socket
 
 from stagepost.engine.calls import Calls
 from stagepost.engine.calls_http import HttpCalls
-from stagepost.engine.database import Pool, Queries, open_pool, reach_database, read_statements
+from stagepost.engine.database import Pool, Queries, open_pool, read_statements
 from stagepost.engine.delays import check_delays
 from stagepost.engine.discovery import find, find_services
 from stagepost.engine.flow import Flow
@@ -26,6 +26,7 @@ from stagepost.engine.room import Room
 from stagepost.engine.runtime import Instance, stop_on_signals
 from stagepost.engine.service import Service
 from stagepost.engine.settings import Settings, needed
+from stagepost.engine.starting import reach_database, unless_stopped
 from stagepost.engine.store_postgres import PostgresStore
 from stagepost.engine.tables_postgres import PostgresTables
 from stagepost.engine.telemetry import Metrics, configure_logging
@@ -69,16 +70,14 @@ async def run_service(name: str, flow: Flow, settings: Settings) -> None:
     stop_on_signals(stop)
     listening = _listen(service, settings)
     async with AsyncExitStack() as exits:
-        stopping = asyncio.create_task(stop.wait())
-        opening = asyncio.create_task(_open_world(service, flow, settings, listening, exits))
-        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():
-            await end([opening])
+        world = await unless_stopped(stop, _open_world(service, flow, settings, listening, exits))
+        if world is None:
             return
-        server, instance = opening.result()
+        server, instance = world
         _settle_memory()
         serving = asyncio.create_task(server.serve())
         working = asyncio.create_task(instance.run())
+        stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # In order: no new requests, then what is under way, then the connections.
         stopping.cancel()

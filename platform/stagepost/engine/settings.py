@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, TypeVar
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -17,10 +16,8 @@ from pydantic import (
     FilePath,
     NonNegativeFloat,
     SecretStr,
-    ValidationError,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings.exceptions import SettingsError
 
 from stagepost.engine.styles import ORCHESTRATED, STYLES
 from stagepost.engine.tokens import bearer
@@ -30,8 +27,6 @@ PREFIX = "STAGEPOST_"
 SECRETS = f"{PREFIX}SECRETS"
 """A folder with settings as files, each with the name of one, in small letters; the environment
 goes before them."""
-OTHERS = (SECRETS, "STAGEPOST_PARENT", "STAGEPOST_OWNER_DATABASE", "STAGEPOST_TOKEN_SECRET")
-"""Of no class of settings: read here, by the stack, by `stagepost migrate`, `stagepost token`."""
 
 T = TypeVar("T")
 
@@ -216,32 +211,6 @@ def _purpose_of(name: str) -> str | None:
     return Settings.model_fields[name.removeprefix(PREFIX).lower()].description
 
 
-def load_settings(folder: Path | None = None) -> Settings:
-    """Read the settings from the environment, then from the files of a folder.
-
-    Without a folder from those of STAGEPOST_SECRETS, where that is given.
-
-    Raises:
-        BadSettings: names every setting that is missing, wrong or unknown, and what it is for.
-    """
-    folder = folder or secrets_folder()
-    refuse_unknown(folder)
-    try:
-        return Settings(_secrets_dir=folder)
-    except SettingsError as error:
-        name = str(error).split('"')[1]
-        purpose = Settings.model_fields[name].description
-        fault = "cannot be read" if isinstance(error.__cause__, OSError) else "is no JSON"
-        raise BadSettings(f"cannot start: {PREFIX}{name.upper()} {fault} ({purpose})") from None
-    except ValidationError as error:
-        faults = "; ".join(
-            f"STAGEPOST_{str(fault['loc'][0]).upper()}: {fault['msg']}"
-            f" ({Settings.model_fields[str(fault['loc'][0])].description})"
-            for fault in error.errors(include_input=False)
-        )
-        raise BadSettings(f"cannot start, settings are missing or wrong: {faults}") from None
-
-
 def secrets_folder() -> Path | None:
     """Return where settings are files, None where nobody said so.
 
@@ -252,26 +221,3 @@ def secrets_folder() -> Path | None:
     if named and not Path(named).is_dir():
         raise BadSettings(f"cannot start: {SECRETS}: there is no folder {named}")
     return Path(named) if named else None
-
-
-def names_in(kind: type[BaseSettings]) -> set[str]:
-    """Return the names under which a class of settings reads the environment."""
-    return {f"{kind.model_config['env_prefix']}{field}".upper() for field in kind.model_fields}
-
-
-def refuse_unknown(folder: Path | None = None) -> None:
-    """Make sure that whatever looks like a setting is one: a slip would be ignored in silence.
-
-    Raises:
-        BadSettings: a variable, or a file of the folder, has a name that nobody reads.
-    """
-    # It finds services, and they read settings of ours.
-    from stagepost.engine.discovery import find_setting_names  # noqa: PLC0415
-
-    known = find_setting_names() | set(OTHERS)
-    files = [file.name for file in folder.iterdir()] if folder else []
-    for name in sorted(name.upper() for name in (*os.environ, *files)):
-        if name.startswith(PREFIX) and name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise BadSettings(f"cannot start: there is no setting {name}{hint}")

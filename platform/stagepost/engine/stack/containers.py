@@ -13,7 +13,7 @@ from pathlib import Path
 from stagepost.engine.delays import check_delays
 from stagepost.engine.discovery import find_own_settings, find_services, find_worlds
 from stagepost.engine.flow import Flow
-from stagepost.engine.settings import load_settings
+from stagepost.engine.settings_read import load_settings
 from stagepost.engine.stack.databases import Databases
 from stagepost.engine.stack.folder import Passwords, write_secret
 from stagepost.engine.stack.nats import logins
@@ -27,8 +27,9 @@ from stagepost.engine.stack.place import (
 from stagepost.engine.stack.server import SUPERUSER, Server
 from stagepost.engine.stack.stores import provide_stores
 from stagepost.engine.transport_names import NATS
+from stagepost.engine.transports.nats_config import nats_config
 from stagepost.engine.transports.nats_provision import provision
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, users
+from stagepost.engine.transports.nats_rules import ADMIN, users
 
 POSTGRES, BROKER = "postgres", "nats"
 INIT = "init.sql"
@@ -91,8 +92,8 @@ def prepare(data: Path, flow: Flow) -> None:
         told = {setting.lower(): value for setting, value in settings_of(name, place).items()}
         _tell(folder / name, told, _ports()[name])
         check_delays(load_settings(folder / name))
-    for load in find_own_settings().values():
-        load()
+    for own in find_own_settings().values():
+        own.load()
     write_secret(data / "stack.json", json.dumps(whereabouts(place), indent=2))
     for file in (data / "stack.json", data / "secrets.json"):
         _give(file, data.stat().st_uid)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from stagepost.engine.discovery import PACKAGE
 from stagepost.engine.flow import Flow
-from stagepost.engine.settings import refuse_unknown
+from stagepost.engine.settings_read import refuse_unknown
 from stagepost.engine.stack.stack import Stack, to_stderr
 from stagepost.engine.transport_names import NATS
 

@@ -15,8 +15,9 @@ from stagepost.engine.service import Service
 from stagepost.engine.stack.folder import Passwords, write_secret
 from stagepost.engine.stack.ports import HOST
 from stagepost.engine.stack.processes import Program, Supervisor
+from stagepost.engine.transports.nats_config import nats_config
 from stagepost.engine.transports.nats_provision import provision
-from stagepost.engine.transports.nats_rules import ADMIN, nats_config, users
+from stagepost.engine.transports.nats_rules import ADMIN, users
 from stagepost.errors import StackError, TransportUnavailable
 
 AGAIN = 0.2

@@ -19,7 +19,7 @@ from stagepost.errors import ForeignMessage, TransportUnavailable
 OWN_API = "$JS.API"
 """What JetStream's API is called in the account that has the streams."""
 API = "STREAMS.API"
-"""What it is called in everybody's: there, its own name stands for an account without streams."""
+"""What it is called in everybody's account: its own name there means one without streams."""
 ASK_SECONDS = 2.0
 """How long the broker may take to answer; about a stream that is not there it says nothing."""
 NO_MESSAGE = 10037

@@ -7,9 +7,7 @@ JetStream could be asked to answer into another's stream: no rule is about where
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from stagepost.engine.external import EXTERNAL, OPERATOR, commands_of, source_of
@@ -26,22 +24,12 @@ STREAMS = "STREAMS"
 EVERYTHING = ("*.event.>", "*.command.>", SUBJECTS)
 """The subjects of all messages."""
 
-SYNC_INTERVAL = "1s"
-"""What a machine that dies may lose. A relay sends its own again; decision 23 has what it costs."""
-
-
-class Tls(NamedTuple):
-    """How a server proves who it is: files with its certificate and the key to it."""
-
-    certificate: Path
-    key: Path
-
 
 class Rights(NamedTuple):
     """What somebody may use of the streams' account, and what they may do in their own.
 
-    `uses` are subjects to publish to or to ask at, `api` is how they say `$JS.API`. `own` are
-    subjects on which they tell and hear each other.
+    `uses` are subjects to publish to or to ask at, `api` is the prefix under which they call
+    JetStream. `own` are subjects on which they tell and hear each other.
     """
 
     uses: list[str]
@@ -51,85 +39,6 @@ class Rights(NamedTuple):
     def called(self, subject: str) -> str:
         """Return what a subject of the streams' account is called in theirs."""
         return subject.replace(OWN_API, self.api, 1)
-
-
-def nats_config(
-    services: Sequence[Service],
-    links: Links,
-    *,
-    host: str,
-    port: int,
-    store_dir: Path,
-    passwords: Mapping[str, str],
-    tls: Tls | None = None,
-    monitor: str | None = None,
-) -> str:
-    """Return a server's configuration: where it listens, JetStream on file, who may do what.
-
-    `passwords` has one for each of the `users`. At `monitor` the server says how it is, to whoever
-    asks.
-    """
-    jetstream = {"store_dir": str(store_dir), "sync_interval": SYNC_INTERVAL}
-    accounts = _accounts(rights_of(services, links), passwords)
-    return "\n".join(
-        (
-            'server_name: "stagepost"',
-            f"host: {json.dumps(host)}",
-            f"port: {port}",
-            *([f"http: {json.dumps(monitor)}"] if monitor else []),
-            f"jetstream {json.dumps(jetstream)}",
-            *([_tls(tls)] if tls else []),
-            f"accounts {json.dumps(accounts, indent=1)}",
-            "",
-        )
-    )
-
-
-def _tls(tls: Tls) -> str:
-    files = json.dumps(str(tls.certificate)), json.dumps(str(tls.key))
-    return f"tls {{ cert_file: {files[0]}, key_file: {files[1]} }}"
-
-
-def _accounts(rights: Mapping[str, Rights], passwords: Mapping[str, str]) -> dict[str, Any]:
-    """Return the account of the streams, and one for each who has these rights."""
-    inside: dict[str, dict[str, Any]] = {
-        ADMIN: {},
-        OPERATOR: {"permissions": operator_permissions()},
-    }
-    streams = {
-        "jetstream": "enabled",
-        "users": [_user(name, passwords, more) for name, more in inside.items()],
-        "mappings": {f"{API}.>": f"{OWN_API}.>"},
-        "exports": _exports(rights),
-    }
-    return {STREAMS: streams} | {
-        name: {
-            "users": [_user(name, passwords, {"permissions": permissions(name, those)})],
-            "imports": [
-                {"service": {"account": STREAMS, "subject": subject}, "to": those.called(subject)}
-                for subject in those.uses
-            ],
-        }
-        for name, those in rights.items()
-    }
-
-
-def _user(name: str, passwords: Mapping[str, str], more: Mapping[str, Any]) -> dict[str, Any]:
-    return {"user": name, "password": passwords[name], **more}
-
-
-def _exports(rights: Mapping[str, Rights]) -> list[dict[str, Any]]:
-    """Return what leaves the streams' account, each with whom it may go to."""
-    subjects = sorted({subject for those in rights.values() for subject in those.uses})
-    return [
-        {
-            "service": subject,
-            "accounts": [name for name, those in rights.items() if subject in those.uses],
-            # Who asks for messages is given several.
-            **({"response_type": "stream"} if ".MSG.NEXT." in subject else {}),
-        }
-        for subject in subjects
-    ]
 
 
 def users(services: Iterable[Service], senders: Iterable[str]) -> list[str]:
