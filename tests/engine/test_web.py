@@ -337,6 +337,29 @@ async def test_a_client_that_says_too_much_before_its_body_is_cut_off(
     writer.close()
 
 
+async def test_a_client_that_says_too_much_behind_its_body_is_cut_off(
+    client: httpx.AsyncClient,
+) -> None:
+    reader, writer = await connect(client)
+    writer.write(b"PUT /baskets/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    async with asyncio.timeout(5):
+        with suppress(ConnectionError):
+            for _ in range(3):
+                writer.write(b"a: b\r\n" * (server.MAX_HEAD // 6))
+                await writer.drain()
+            await reader.read()
+    writer.close()
+
+
+async def test_many_small_chunks_do_not_count_as_headers(client: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(server.MAX_HEAD // 2):
+            yield b" "
+
+    answer = await client.put("/baskets/a", content=chunks(), headers=JSON)
+    assert problem_of(answer)["status"] == 400
+
+
 async def test_what_a_body_has_does_not_count_as_headers(client: httpx.AsyncClient) -> None:
     for _ in range(3):
         body = b" " * (2 * server.MAX_HEAD)

@@ -58,13 +58,14 @@ class Connection(HttpToolsProtocol):
     _limit: asyncio.TimerHandle | None = None
     _head = 0
     _is_in_head = True
+    _is_counted = True
     _was_told_what = False
 
     def data_received(self, data: bytes) -> None:
         """Read on. What ends one request and begins the next counts for neither."""
-        was_in_head, self._was_told_what = self._is_in_head, False
+        was_counted, self._was_told_what = self._is_counted, False
         super().data_received(data)
-        if was_in_head and self._is_in_head and not self._was_told_what:
+        if was_counted and self._is_counted and not self._was_told_what:
             self._head += len(data)
             if self._head > MAX_HEAD:
                 self.transport.abort()
@@ -78,11 +79,21 @@ class Connection(HttpToolsProtocol):
         self._close_in_time(self._refuse_slow)
 
     def on_headers_complete(self) -> None:
-        self._is_in_head, self._was_told_what, self._head = False, True, 0
+        self._is_in_head = self._is_counted = False
+        self._was_told_what, self._head = True, 0
         super().on_headers_complete()
 
+    def on_chunk_header(self) -> None:
+        """Count what comes until there is a body again: behind the last chunk there may be more."""
+        self._is_counted, self._was_told_what, self._head = True, True, 0
+
+    def on_body(self, body: bytes) -> None:
+        self._is_counted, self._was_told_what = False, True
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._is_in_head = True
+        self._is_in_head = self._is_counted = True
+        self._head = 0
         self._stop_waiting()
         super().on_message_complete()
 
