@@ -16,7 +16,7 @@ from stagepost.engine.discovery import find_services, find_worlds
 from stagepost.engine.stack.containers import BROKER, BROKER_STORE, INIT, OWNERS, POSTGRES
 from stagepost.engine.stack.nats import binary as nats_server
 from stagepost.engine.stack.postgres import binary as postgres_binary
-from stagepost.engine.stack.server import MAX_CONNECTIONS
+from stagepost.engine.stack.server import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -142,7 +142,7 @@ def test_the_servers_are_told_where_what_they_must_know_is() -> None:
     )
     assert postgres["environment"]["INIT_SQL"] == f"/run/stagepost/secrets/postgres/{INIT}"
     assert f"{INIT_SCRIPT}:/docker-entrypoint-initdb.d/init.sh:ro" in postgres["volumes"]
-    assert postgres["command"][-1] == f"max_connections={MAX_CONNECTIONS}"
+    assert postgres["command"][2::2] == [f"{name}={value}" for name, value in SETTINGS.items()]
     assert nats["command"][-1] == "/run/stagepost/secrets/nats/nats.conf"
     assert f"nats:{BROKER_STORE}" in nats["volumes"]
     assert OWNERS == {POSTGRES: 999, BROKER: 0}

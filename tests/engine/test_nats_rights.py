@@ -12,6 +12,7 @@ from typing import Any
 import nats
 import pytest
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeout
 
 from stagepost.engine.external import EXTERNAL
@@ -20,6 +21,7 @@ from stagepost.engine.links import Routes, routes_of
 from stagepost.engine.transport_names import NATS
 from stagepost.engine.transports import nats_config, nats_rules
 from stagepost.engine.transports.nats_api import API, OWN_API, ask, next_of
+from stagepost.engine.transports.nats_config import CONNECTIONS, SUBSCRIPTIONS
 from stagepost.engine.transports.nats_rules import ADMIN, service_rights
 from tests.engine.nats_server import NatsServer
 
@@ -197,6 +199,40 @@ async def test_a_service_is_in_a_place_of_its_own_even_without_rules(
             await client.close()
     finally:
         server.kill()
+
+
+async def test_a_service_leaves_the_others_room_at_the_broker(nats_server: NatsServer) -> None:
+    clients = [Client() for _ in range(CONNECTIONS + 1)]
+    told: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        told.append(error)
+
+    async def connect(client: Client, name: str = "payments") -> None:
+        await client.connect(nats_server.url(name), error_cb=note, allow_reconnect=False)
+
+    *most, last = clients
+    await asyncio.gather(*map(connect, most))
+    with pytest.raises(NatsError):
+        await connect(last)
+    assert "maximum account active connections exceeded" in str(told)
+    other = Client()
+    await connect(other, "ordering")
+    await other.flush()
+    for client in (*clients, other):
+        await client.close()
+
+
+async def test_a_service_hears_so_many_subjects_and_no_more(connect: Connect) -> None:
+    user = await connect("payments")
+    for number in range(SUBSCRIPTIONS):
+        await user.client.subscribe(f"_INBOX_payments.{number}")
+    await user.client.flush()
+    assert user.client.is_connected
+    await user.client.subscribe("_INBOX_payments.more")
+    async with asyncio.timeout(5):  # the library hangs up when it is told
+        while user.client.is_connected:
+            await asyncio.sleep(0.01)
 
 
 async def stored(server: NatsServer, stream: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -17,6 +18,7 @@ from stagepost.engine.database import open_pool
 from stagepost.engine.discovery import find_services
 from stagepost.engine.serve import READERS
 from stagepost.engine.stack.databases import AUDIT, CONNECTIONS, Databases
+from stagepost.engine.stack.postgres import Postgres
 from tests.init_script import fresh_server
 
 SERVICES = find_services()
@@ -201,6 +203,28 @@ async def test_a_service_that_takes_all_connections_it_gets_leaves_the_others_th
 def test_four_instances_have_their_connections() -> None:
     written = inspect.signature(open_pool).parameters["size"].default
     assert 4 * (written + READERS) == CONNECTIONS
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO stored_events VALUES (gen_random_uuid(), 1, '{canary}', NULL)",
+        "SELECT no_such_function('{canary}')",
+    ],
+)
+async def test_the_log_says_of_a_statement_that_fails_neither_its_words_nor_the_row(
+    databases: Databases, postgres: Postgres, statement: str
+) -> None:
+    canary, before = f"kanarienvogel-{uuid4().hex}", postgres.log.stat().st_size
+    await databases.provide(["payments"])
+    await databases.migrate({"payments": SERVICES["payments"].sql})
+    connection = await asyncpg.connect(databases.dsn("payments"))
+    with pytest.raises(asyncpg.PostgresError):
+        await connection.execute(statement.format(canary=canary))
+    await connection.close()
+    said = postgres.log.read_text()[before:]
+    assert "ERROR:" in said
+    assert canary not in said
 
 
 # What was granted on purpose is found.

@@ -16,7 +16,7 @@ import asyncpg
 
 from stagepost.engine.database import UNREACHABLE
 from stagepost.engine.stack.processes import Program, Supervisor
-from stagepost.engine.stack.server import MAX_CONNECTIONS, PORT, SUPERUSER, Server
+from stagepost.engine.stack.server import PORT, SETTINGS, SUPERUSER, Server
 from stagepost.errors import StackError
 
 SYSTEM_USER = "embedded_postgres"
@@ -83,7 +83,7 @@ class Postgres:
             "listen_addresses": "",
             "port": str(PORT),
             "unix_socket_directories": f'"{self.sockets}"',
-            "max_connections": str(MAX_CONNECTIONS),
+            **SETTINGS,
             **self.settings,
         }
         options = (part for item in settings.items() for part in ("-c", "=".join(item)))

@@ -8,6 +8,12 @@ SUPERUSER = "postgres"
 PORT = 5432
 """It names the socket, too."""
 MAX_CONNECTIONS = 200
+SETTINGS = {
+    "max_connections": str(MAX_CONNECTIONS),
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
+}
+"""Of a statement that fails the log says why, but neither what it says nor the row."""
 
 
 @dataclass(frozen=True)

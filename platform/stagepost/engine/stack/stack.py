@@ -180,7 +180,7 @@ class Stack:
         lock = exits.enter_context(held(self.data))
         if self._fresh:
             empty(self.data)
-        (self.data / "logs").mkdir(exist_ok=True)
+        (self.data / "logs").mkdir(mode=0o700, exist_ok=True)
         self.passwords = Passwords(self.data / "secrets.json")
         folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=short_temporary_folder()))
         group = Group(folder, lock)

@@ -27,6 +27,12 @@ SYNC_INTERVAL = "1s"
 """What a machine that dies may lose. A relay sends its own again; decision 23 has what it costs."""
 
 
+CONNECTIONS = 64
+"""How many a service, or a sender, has at most: an instance has one."""
+SUBSCRIPTIONS = 200
+"""How many a connection has at most: one for each service that it reads, and a few."""
+
+
 class Tls(NamedTuple):
     """How a server proves who it is: files with its certificate and the key to it."""
 
@@ -57,6 +63,7 @@ def nats_config(
             'server_name: "stagepost"',
             f"host: {json.dumps(host)}",
             f"port: {port}",
+            f"max_subscriptions: {SUBSCRIPTIONS}",
             *([f"http: {json.dumps(monitor)}"] if monitor else []),
             f"jetstream {json.dumps(jetstream)}",
             *([_tls(tls)] if tls else []),
@@ -86,6 +93,7 @@ def _accounts(rights: Mapping[str, Rights], passwords: Mapping[str, str]) -> dic
     return {STREAMS: streams} | {
         name: {
             "users": [_user(name, passwords, {"permissions": permissions(name, those)})],
+            "limits": {"max_connections": CONNECTIONS},
             "imports": [
                 {"service": {"account": STREAMS, "subject": subject}, "to": those.called(subject)}
                 for subject in those.uses
