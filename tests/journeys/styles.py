@@ -16,7 +16,7 @@ from stagepost.engine.flow import Flow
 from stagepost.engine.stack import Stack
 from tests.journeys.customer import Customer
 
-DEADLINE, SLOW = 2.5, 4.0
+DEADLINE, SLOW = 2.5, 5.0
 """Seconds that an order waits for its answers, and that a slow provider or carrier takes."""
 
 IN_VAIN = 2 * DEADLINE
