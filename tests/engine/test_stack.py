@@ -17,7 +17,7 @@ import pytest
 
 from stagepost.engine.stack import Stack
 from stagepost.engine.stack.databases import Databases
-from stagepost.engine.stack.folder import Passwords, empty, held
+from stagepost.engine.stack.folder import Passwords, empty, held, make_logs
 from stagepost.engine.stack.ports import listen, port_of
 from stagepost.engine.stack.running import Running
 from stagepost.errors import StackError
@@ -140,6 +140,16 @@ async def ready(stack: Stack, name: str) -> None:
                         return
             except (aiohttp.ClientError, TimeoutError):
                 continue
+
+
+def test_logs_are_for_their_owner_only_also_where_they_were_not(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir(mode=0o755)
+    make_logs(tmp_path)
+    assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o700
+
+
+async def test_nobody_else_on_the_machine_reads_the_logs(stack: Stack) -> None:
+    assert stat.S_IMODE((stack.data / "logs").stat().st_mode) == 0o700
 
 
 async def test_stack_json_says_what_runs_and_is_for_its_owner_only(stack: Stack) -> None:

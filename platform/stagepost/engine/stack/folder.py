@@ -88,6 +88,13 @@ def empty(data: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def make_logs(data: Path) -> None:
+    """Make the folder of logs, for its owner alone: also where there is one for everybody."""
+    logs = data / "logs"
+    logs.mkdir(exist_ok=True)
+    logs.chmod(0o700)
+
+
 def write_secret(path: Path, text: str) -> None:
     """Write a file that only its owner can read; whoever reads it sees the old or the new text."""
     new = path.with_name(f"{path.name}.new")

@@ -20,7 +20,7 @@ from stagepost.engine.flow_kept import kept_flow
 from stagepost.engine.operate import DATA, read_stack
 from stagepost.engine.service import Service
 from stagepost.engine.stack.databases import Databases
-from stagepost.engine.stack.folder import Passwords, held
+from stagepost.engine.stack.folder import Passwords, held, make_logs
 from stagepost.engine.stack.postgres import Postgres, account_for
 from stagepost.engine.stack.processes import Group, Supervisor
 from stagepost.engine.stack.server import SUPERUSER, Server
@@ -118,7 +118,7 @@ async def started(data: Path) -> AsyncIterator[Databases]:
     """Start the PostgreSQL of a folder alone; it ends with us. A folder without one gets one."""
     async with AsyncExitStack() as exits:
         lock = exits.enter_context(held(data))
-        (data / "logs").mkdir(exist_ok=True)
+        make_logs(data)
         folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=short_temporary_folder()))
         group = Group(folder, lock)
         exits.push_async_callback(group.close)

@@ -23,7 +23,7 @@ from stagepost.engine.flow import Flow
 from stagepost.engine.follow import end
 from stagepost.engine.service import Service
 from stagepost.engine.stack.databases import Databases
-from stagepost.engine.stack.folder import Passwords, empty, held, write_secret
+from stagepost.engine.stack.folder import Passwords, empty, held, make_logs, write_secret
 from stagepost.engine.stack.kafka import start_kafka
 from stagepost.engine.stack.keys import operator_headers
 from stagepost.engine.stack.nats import Nats
@@ -180,7 +180,7 @@ class Stack:
         lock = exits.enter_context(held(self.data))
         if self._fresh:
             empty(self.data)
-        (self.data / "logs").mkdir(mode=0o700, exist_ok=True)
+        make_logs(self.data)
         self.passwords = Passwords(self.data / "secrets.json")
         folder = Path(tempfile.mkdtemp(prefix="stagepost-", dir=short_temporary_folder()))
         group = Group(folder, lock)
