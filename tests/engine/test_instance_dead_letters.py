@@ -14,7 +14,7 @@ from stagepost.engine import redriver
 from stagepost.engine.batch import Appended, Batch, Commit
 from stagepost.engine.envelope import Envelope
 from stagepost.engine.store import DeadLetter
-from stagepost.errors import UnreadableStream
+from stagepost.errors import OutcomeUnknown, UnreadableStream
 from tests.engine.counter import (
     COUNTER,
     POISON,
@@ -181,6 +181,36 @@ async def test_a_key_that_is_parked_while_the_redriver_looks_stays_parked(world:
         later = await world.command("b", 1)
 
         assert await world.until_handled(later) == {later.id: "parked"}
+
+
+class CutAfterParking(Watched):
+    """A store whose connection breaks once, after it parked something and before it said so."""
+
+    is_cut = False
+
+    async def append(self, batch: Batch) -> Appended:
+        appended = await super().append(batch)
+        if not self.is_cut and any(commit.parks for commit in batch.commits):
+            self.is_cut = True
+            raise OutcomeUnknown("cut")
+        return appended
+
+
+async def test_a_key_stays_parked_where_nobody_told_us_that_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def looks_too_late(_redriver: redriver.Redriver, _wake: asyncio.Event) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(redriver.Redriver, "run", looks_too_late)
+    world.store = CutAfterParking("counter")
+    async with world.running():
+        await world.until_handled(await world.command("a", POISON))
+
+        later = await world.command("a", 1)
+
+        assert await world.until_handled(later) == {later.id: "parked"}
+    assert world.store.is_cut
 
 
 async def break_stream(world: World, name: str) -> None:

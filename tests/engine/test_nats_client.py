@@ -43,7 +43,7 @@ def test_headers_are_read_as_the_library_reads_them() -> None:
 def test_what_is_overridden_is_what_the_library_calls() -> None:
     for name in (
         *("_parse_header_lines", "_process_headers", "_build_message", "_send_command"),
-        *("_process_info", "_connect_to_server"),
+        *("_process_info", "_connect_to_server", "_close"),
     ):
         assert hasattr(Client, name)
 

@@ -47,6 +47,19 @@ async def test_who_is_refused_does_not_try_again_at_once(
     assert nats_server.log().count("authentication error") == 1
 
 
+async def test_who_is_refused_again_and_again_says_it_once(
+    nats_server: NatsServer,
+    refused: NatsTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(nats, "REFUSED_SECONDS", 0.01)
+    await tried(refused)
+    assert nats_server.log().count("authentication error") > 3
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1, said
+
+
 async def test_who_is_refused_gets_in_once_the_broker_is_mended(
     nats_server: NatsServer, refused: NatsTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -266,7 +266,10 @@ class Desk:
         batch = self._batch(items, lease)
         with self._metrics.append_seconds.time():
             appended = await patiently(lambda: self._store.append(batch))
-        return self._settle(batch, items, appended)
+        again = self._settle(batch, items, appended)
+        if _parked_before(batch, appended):
+            self._decisions.parked = await patiently(self._store.parked_keys)
+        return again
 
     def _batch(self, items: Sequence[Item], lease: Lease | None) -> Batch:
         goals = goals_of(items, self._cursors)
@@ -348,3 +351,12 @@ class Desk:
             return []
         item.park(f"cannot be stored: {error}")
         return await self._append([item], lease)
+
+
+def _parked_before(batch: Batch, appended: Appended) -> bool:
+    """Tell whether a message to be parked was handled, or parked, when it was first tried.
+
+    The connection may have broken after the commit, and nobody told us what came of it.
+    """
+    outcomes = zip(batch.commits, appended.outcomes, strict=True)
+    return any(commit.parks and outcome is Outcome.DUPLICATE for commit, outcome in outcomes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from ssl import SSLError
 from urllib.parse import urlsplit
@@ -120,7 +121,7 @@ class NatsTransport:
                 pending_size=64 << 20,
                 allow_reconnect=True,
                 disconnected_cb=self._disconnected,
-                error_cb=self._failed,
+                error_cb=partial(self._failed, client),
             )
         except (OSError, TimeoutError, NatsError) as error:
             raise TransportUnavailable(f"cannot connect to the broker: {error}") from error
@@ -132,11 +133,13 @@ class NatsTransport:
     async def _disconnected(self) -> None:
         self.lost.set()
 
-    async def _failed(self, error: Exception) -> None:
+    async def _failed(self, client: BlockClient, error: Exception) -> None:
         """Say what the client tells us alone: of a refused publication its sender sees a time-out.
 
         The client waits for us before it tries again.
         """
+        if client.is_closing:
+            return
         reason = str(error) or type(error).__name__
         if not self.connected:
             reason = f"{_attempt(self._url)}: {reason} ({_blamed_for(error)})"

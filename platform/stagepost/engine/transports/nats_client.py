@@ -34,6 +34,20 @@ class BlockClient(Client):
     to a server that says it needs no encryption, or to whoever says so in its place.
     """
 
+    _closings = 0
+
+    @property
+    def is_closing(self) -> bool:
+        """Tell whether it hangs up: a server that did so first is then a fault to the library."""
+        return self._closings > 0
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:  # noqa: FBT001, FBT002  # as the library has it
+        self._closings += 1
+        try:
+            await super()._close(status, do_cbs)
+        finally:
+            self._closings -= 1
+
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002  # as the library has it
         if self._is_to_encrypt() and not info.get("tls_required"):
             raise NatsError("the server does not encrypt")
