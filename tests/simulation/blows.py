@@ -96,6 +96,7 @@ class Blows:
             node.kill()
             world.after(strike.seconds, node.start)
         store, tables = self._copies[strike.target]
+        world.io.replaced[f"store {strike.target}"] += 1
         world.stores[strike.target].__dict__.update(store)
         world.tables[strike.target].__dict__.update(tables)
 

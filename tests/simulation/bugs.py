@@ -223,7 +223,7 @@ BUGS = (
         "nothing is undone",
         ((process, "undo", process.reject),),
         1,
-        "6 of * were received, and at rest there are *",
+        "6 * of * are held for * at rest",
     ),
 )
 """Every bug that can be planted."""

@@ -82,16 +82,17 @@ class Evidence:
         return strike and strike.target
 
     def is_of_a_former_life(self, source: str, entry: JournalEntry) -> bool:
-        """Tell whether this was heard of a service before its database was set back.
+        """Tell whether this was told by a service before its database was set back.
 
         It may have been sent again since, at another place.
         """
-        strike = self.world.plan.set_back
-        return (
-            strike is not None
-            and self.set_back == source
-            and entry.recorded_at <= START + timedelta(seconds=strike.at)
-        )
+        return self.set_back == source and entry.id in self._told_before
+
+    @cached_property
+    def _told_before(self) -> frozenset[UUID]:
+        """What the broker still has of the life that the service which was set back forgot."""
+        stream = self.world.broker.streams.get(str(self.set_back), [])
+        return frozenset(m.id for m in stream if m.incarnation < stream[-1].incarnation)
 
     @cached_property
     def older(self) -> frozenset[str]:
@@ -111,6 +112,20 @@ class Evidence:
         """
         is_lost = self.set_back == "fulfillment" or OWNER != "fulfillment"
         return self.older if is_lost else frozenset()
+
+    @cached_property
+    def answered_otherwise(self) -> frozenset[str]:
+        """The orders that got goods the one time and none the other: inventory forgot the first.
+
+        What it was told comes again, but not what was on its shelves, nor in which order it
+        decided then. The process believes its first answer.
+        """
+        told = [heard for records in self.of.values() for heard in records.heard.values()]
+        got, lacked = (
+            {heard.key for heard in told if heard.type == f"inventory.{answer}"}
+            for answer in ("StockReserved", "StockRejected")
+        )
+        return frozenset(got & lacked & self.older) if self.set_back == "inventory" else frozenset()
 
     def confirmed(self, order_id: str) -> bool:
         return self.ends.get(order_id) == {"OrderConfirmed"}

@@ -72,6 +72,7 @@ class Io:
         self.fired: Counter[str] = Counter()
         self.hit: Counter[str] = Counter()
         self.down: set[str] = set()
+        self.replaced: Counter[str] = Counter()
         self.broken: list[str] = []
         self.calls = 0
         self._latency = latency
@@ -114,7 +115,7 @@ class Io:
         if fault is Fault.CRASH_BEFORE:
             await self.die(process)
         if fault is Fault.LATE:
-            self.later(self._random.choice((0.05, 0.5, 3.0)), act)
+            self._later(self._random.choice((0.05, 0.5, 3.0)), party, act)
             raise unknown or failed
         if fault is Fault.DUPLICATE:
             await act()
@@ -145,12 +146,17 @@ class Io:
     def note(self, happened: str) -> None:
         self._digest.update(f"{self.loop.time():.6f} {happened}\n".encode())
 
-    def later(self, seconds: float, act: Callable[[], Awaitable[object]]) -> None:
-        """Let something be done by the world, whatever becomes of who wanted it."""
+    def _later(self, seconds: float, party: str, act: Callable[[], Awaitable[object]]) -> None:
+        """Let something be done by the world, whatever becomes of who wanted it.
+
+        What is on its way to a database does not arrive at the copy that is put in its place.
+        """
+        replaced = self.replaced[party]
 
         async def do() -> None:
             try:
-                await act()
+                if self.replaced[party] == replaced:
+                    await act()
             except Exception as error:  # noqa: BLE001  # nobody waits for it any more
                 self.note(f"late: {error}")
 

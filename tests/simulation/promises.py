@@ -177,8 +177,10 @@ def money_agrees(seen: Evidence) -> Iterator[str]:
 def stock_adds_up(seen: Evidence) -> Iterator[str]:
     skus: dict[Any, str] = {}
     there: dict[str, Counter[str]] = {}
+    held: Counter[tuple[str, str]] = Counter()
     gone: Counter[tuple[str, str]] = Counter()
     twice = {f"{OWNER}/{order_id}" for order_id in seen.decided_twice}
+    otherwise = {f"{OWNER}/{order_id}" for order_id in seen.answered_otherwise}
     for recorded in seen.of["inventory"].recorded:
         happened: Any = recorded.event
         what = happened.TOPIC
@@ -196,23 +198,23 @@ def stock_adds_up(seen: Evidence) -> Iterator[str]:
         places = there[sku]
         for place, sign in _MOVES[what.rpartition(".")[2]].items():
             places[place] += sign * happened.quantity
+            if place == "reserved":
+                held[happened.holder, sku] += sign * happened.quantity
             if place == "gone" and happened.holder not in twice:
                 gone[happened.holder, sku] += sign * happened.quantity
         if min(places[place] for place in ("on_hand", "reserved", "gone")) < 0:
             yield f"6 after event {recorded.position} there are {dict(places)} {sku}"
-    forgotten = set()
-    for sku in {**there, **seen.clients.received}:
-        places, received = there.get(sku, _NONE), seen.clients.received.get(sku, 0)
-        if seen.set_back == "inventory" and places["received"] < received:
-            forgotten.add(sku)
-        if (places["received"] != received and sku not in forgotten) or places["reserved"]:
+    for sku, places in there.items():
+        received = seen.clients.received.get(sku, 0)
+        forgot = seen.set_back == "inventory" and places["received"] < received
+        if places["received"] != received and not forgot:
             yield f"6 of {sku} {received} were received, and at rest there are {dict(places)}"
-    shipped: Counter[tuple[str, str]] = Counter()
-    for row in seen.world.ledgers.tables["parcels"]:
-        for line in row["lines"] if row["reference"] not in twice else ():
-            shipped[row["reference"], line["sku"]] += line["quantity"]
-    refused = _refused_again(seen, forgotten, shipped) - {holder for holder, _ in +gone}
-    owed = {what: units for what, units in shipped.items() if what[0] not in refused}
+    for (holder, sku), units in held.items():
+        if units and holder not in otherwise:
+            yield f"6 {units} of {sku} are held for {holder} at rest"
+    shipped = _shipped(seen, twice)
+    kept = otherwise - {holder for holder, _ in +gone}
+    owed = {what: units for what, units in shipped.items() if what[0] not in kept}
     if +gone != owed:
         yield f"6 these units are gone: {dict(+gone)}, and these shipped: {owed}"
     for holder, _ in shipped:
@@ -220,15 +222,13 @@ def stock_adds_up(seen: Evidence) -> Iterator[str]:
             yield f"6 {holder} shipped, and its order is not confirmed"
 
 
-def _refused_again(
-    seen: Evidence, forgotten: Collection[str], shipped: Collection[tuple[str, str]]
-) -> set[str]:
-    """Return whose goods left, and were refused when a service without memory was asked again.
-
-    It forgot what was put on its shelves, and of a reservation it gives all or nothing.
-    """
-    older = {f"{OWNER}/{order_id}" for order_id in seen.older}
-    return {holder for holder, sku in shipped if holder in older and sku in forgotten}
+def _shipped(seen: Evidence, but_for: Collection[str]) -> Counter[tuple[str, str]]:
+    """Return how much of what left in whose parcels, as the carrier has it."""
+    shipped: Counter[tuple[str, str]] = Counter()
+    for row in seen.world.ledgers.tables["parcels"]:
+        for line in row["lines"] if row["reference"] not in but_for else ():
+            shipped[row["reference"], line["sku"]] += line["quantity"]
+    return shipped
 
 
 _NONE: Counter[str] = Counter()
