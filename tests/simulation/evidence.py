@@ -82,17 +82,22 @@ class Evidence:
         return strike and strike.target
 
     def is_of_a_former_life(self, source: str, entry: JournalEntry) -> bool:
-        """Tell whether this was told by a service before its database was set back.
+        """Tell whether this was heard, or may have been, of a service before it was set back.
 
-        It may have been sent again since, at another place.
+        It was sent again since, at another place.
         """
-        return self.set_back == source and entry.id in self._told_before
+        strike = self.world.plan.set_back
+        if strike is None or self.set_back != source:
+            return False
+        return entry.recorded_at <= START + timedelta(seconds=strike.at) or entry.id in self._moved
 
     @cached_property
-    def _told_before(self) -> frozenset[UUID]:
-        """What the broker still has of the life that the service which was set back forgot."""
-        stream = self.world.broker.streams.get(str(self.set_back), [])
-        return frozenset(m.id for m in stream if m.incarnation < stream[-1].incarnation)
+    def _moved(self) -> frozenset[UUID]:
+        """What the broker still has at a place where the service that was set back has it not."""
+        name = str(self.set_back)
+        places = {sent.id: sent.position for sent in self.of[name].outbox}
+        stream = self.world.broker.streams.get(name, [])
+        return frozenset(m.id for m in stream if m.position != places.get(m.id, m.position))
 
     @cached_property
     def older(self) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """The promises of the design, checked over everything that is stored.
 
 Each check yields what it finds broken, beginning with the number of the promise. Where a database
-was set back, what it forgot is excused, and nothing else: `Evidence.set_back` and the orders that
-were there before.
+was set back, what it forgot is excused, and what its readers believe that heard of it before:
+`Evidence.set_back` and the orders that were there then.
 """
 
 from __future__ import annotations
@@ -204,8 +204,8 @@ def stock_adds_up(seen: Evidence) -> Iterator[str]:
                 gone[happened.holder, sku] += sign * happened.quantity
         if min(places[place] for place in ("on_hand", "reserved", "gone")) < 0:
             yield f"6 after event {recorded.position} there are {dict(places)} {sku}"
-    for sku, places in there.items():
-        received = seen.clients.received.get(sku, 0)
+    for sku in {**there, **seen.clients.received}:
+        places, received = there.get(sku, _NONE), seen.clients.received.get(sku, 0)
         forgot = seen.set_back == "inventory" and places["received"] < received
         if places["received"] != received and not forgot:
             yield f"6 of {sku} {received} were received, and at rest there are {dict(places)}"
