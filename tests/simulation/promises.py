@@ -213,8 +213,8 @@ def stock_adds_up(seen: Evidence) -> Iterator[str]:
         if units and holder not in otherwise:
             yield f"6 {units} of {sku} are held for {holder} at rest"
     shipped = _shipped(seen, twice)
-    kept = otherwise - {holder for holder, _ in +gone}
-    owed = {what: units for what, units in shipped.items() if what[0] not in kept}
+    refused = otherwise - {holder for holder, _ in +gone}
+    owed = {what: units for what, units in shipped.items() if what[0] not in refused}
     if +gone != owed:
         yield f"6 these units are gone: {dict(+gone)}, and these shipped: {owed}"
     for holder, _ in shipped:
